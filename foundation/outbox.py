@@ -1,0 +1,30 @@
+"""Messages out: written in the transaction that causes them, sealed, sent by a worker, never lost."""
+
+import json
+
+from foundation.email import Delivery, Email, Mail
+from foundation.sealing import seal, unseal
+from foundation.work import Claim, Item, enqueue, work_off
+
+_PLACE = b"outbox"
+
+
+def post(mail: Mail) -> None:
+    """Send this mail when the caller's transaction commits."""
+    enqueue("messages", [0], notes=[seal(json.dumps(list(mail)).encode(), _PLACE)])
+
+
+def send_batch(*, email: Email, size: int) -> int:
+    """Send one batch of posted mails; return how many were in hand. What the mail server knows nothing of is tried again."""
+    return work_off("messages", size=size, service="email", act=lambda claim: _send(claim, email))
+
+
+def _send(claim: Claim, email: Email) -> None:
+    answers = email.send([_open(item) for item in claim.items])
+
+    with claim.settling():
+        claim.again([item for item, answer in zip(claim.items, answers, strict=True) if answer is Delivery.UNKNOWN])
+
+
+def _open(item: Item) -> Mail:
+    return Mail(*json.loads(unseal(item.note or b"", _PLACE)))

@@ -1,0 +1,105 @@
+"""Services are pluggable, as Django's own back ends are; a breaker and a quota that all workers share.
+
+`SERVICES = {"sms": {"BACKEND": "dotted.path.Class", "OPTIONS": {...}, "RATE": 100}}`: `RATE` is what the service allows,
+in records per second (none: no bound). What a service must be able to do is a Protocol in the module of its kind.
+"""
+
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from foundation.models import ServiceState
+
+#: So many failures in a row open the breaker; then one probe is let through every so many seconds.
+FAILURES_TO_OPEN = 5
+PROBE_SECONDS = 10.0
+
+
+class Unavailable(Exception):
+    """The service gave no answer: time-out, refusal, nonsense. What we asked stays unknown; it is never a "no"."""
+
+    def __init__(self, reason: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        #: Seconds that the service wants us to wait, if it said so.
+        self.retry_after = retry_after
+
+
+@cache
+def get(name: str) -> Any:
+    """The service of this name as `settings.SERVICES` configures it, one object a process."""
+    return build(settings.SERVICES[name])
+
+
+def build(config: dict[str, Any]) -> Any:
+    return import_string(config["BACKEND"])(**config.get("OPTIONS", {}))
+
+
+def admit(name: str, wanted: int) -> int:
+    """How many of `wanted` records the service may be asked now: all, as many as the quota has left, one (a probe), or none."""
+    rate = settings.SERVICES[name].get("RATE")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT probe_at IS NOT NULL FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name]
+        )
+        if cursor.fetchone():
+            cursor.execute(
+                """
+                UPDATE foundation_servicestate SET probe_at = clock_timestamp() + %s * interval '1 s'
+                WHERE name = %s AND probe_at <= clock_timestamp() RETURNING name
+                """,
+                [PROBE_SECONDS, name],
+            )
+            if not cursor.fetchone():
+                return 0
+            wanted = 1
+        if rate is None:
+            return wanted
+        ServiceState.objects.get_or_create(name=name)
+        cursor.execute(
+            """
+            WITH now AS (
+                SELECT name, least(%s, tokens + %s * extract(epoch FROM clock_timestamp() - refilled_at)) AS tokens
+                FROM foundation_servicestate WHERE name = %s FOR UPDATE
+            )
+            UPDATE foundation_servicestate state
+            SET tokens = now.tokens - least(%s, floor(now.tokens)), refilled_at = clock_timestamp()
+            FROM now WHERE state.name = now.name
+            RETURNING least(%s, floor(now.tokens))
+            """,
+            [rate, rate, name, wanted, wanted],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def give_back(name: str, unused: int) -> None:
+    """Return admitted records that there was nothing to ask about."""
+    if unused > 0 and settings.SERVICES[name].get("RATE") is not None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE foundation_servicestate SET tokens = tokens + %s WHERE name = %s", [unused, name])
+
+
+def worked(name: str) -> None:
+    """The service answered: the breaker closes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE foundation_servicestate SET failures = 0, probe_at = NULL WHERE name = %s AND failures > 0", [name]
+        )
+
+
+def failed(name: str, *, retry_after: float | None = None) -> None:
+    """The service gave no answer: after five times in a row, or when it names a time to wait, the breaker opens."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO foundation_servicestate AS state (name, failures, probe_at)
+            VALUES (%(name)s, 1, clock_timestamp() + %(asked)s::float * interval '1 s')
+            ON CONFLICT (name) DO UPDATE SET failures = state.failures + 1, probe_at = CASE
+                WHEN %(asked)s IS NOT NULL THEN clock_timestamp() + %(asked)s::float * interval '1 s'
+                WHEN state.failures + 1 >= %(limit)s THEN clock_timestamp() + %(probe)s * interval '1 s'
+                ELSE state.probe_at END
+            """,
+            {"name": name, "asked": retry_after, "limit": FAILURES_TO_OPEN, "probe": PROBE_SECONDS},
+        )

@@ -1,0 +1,348 @@
+"""Leased work: claimed, not delivered.
+
+PostgreSQL holds what is to be done; Celery messages are only hints that something is. A worker *claims* parcels (their due
+time moves to the end of a lease, by the database's clock, and they carry the worker's token), *asks* a service with no
+transaction open, and *settles*: in one transaction the parcels go and the outcomes are written, if the token is still there.
+A worker that comes late changes nothing; a worker that dies leaves work that falls due again by itself.
+
+Trouble outside (`Unavailable`) is waited out for as long as it lasts. An error of our own cuts the claim in two until the one
+poison record stands alone; that one is set aside after three attempts, and the rest passes.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from celery import current_app
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from kombu.exceptions import OperationalError as BrokerDown
+
+from foundation import services
+from foundation.models import SetAside
+from foundation.pg import array
+from foundation.services import Unavailable
+
+log = logging.getLogger(__name__)
+
+#: An error of ours, or the third death of a worker, is not waited out any further than this.
+ATTEMPTS_OF_ONE = 3
+DEATHS_OF_ONE = 10
+#: How long trouble is waited out, at first and at most, in seconds.
+FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0
+
+
+class LeaseLost(Exception):
+    """The lease ran out and somebody else has the work now: nothing of ours may be written."""
+
+
+class Item(NamedTuple):
+    """One subject's share of a parcel."""
+
+    subject: int
+    instant: datetime | None = None
+    note: bytes | None = None
+
+
+def enqueue(
+    queue: str,
+    subjects: Sequence[int],
+    *,
+    instants: Sequence[datetime] | None = None,
+    notes: Sequence[bytes] | None = None,
+    wait: float = 0,
+    unknowns: int = 0,
+    attempts: int = 0,
+    hint: bool = True,
+) -> None:
+    """Put one parcel into a queue, in the caller's transaction; due after `wait` seconds.
+
+    `subjects` are ids; `instants` (when each one's work counts as done; without: when it is done) and `notes` (sealed)
+    run in parallel to them. Workers get a hint when the transaction commits, unless `hint` is false.
+    """
+    if not subjects:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO foundation_work (queue, subjects, instants, notes, due_at, unknowns, attempts)
+            VALUES (%s, %s::bigint[], %s::timestamptz[], %s::bytea[], clock_timestamp() + %s * interval '1 s', %s, %s)
+            """,
+            [
+                queue,
+                array(subjects),
+                None if instants is None else array(instants),
+                None if notes is None else array(notes),
+                wait,
+                unknowns,
+                attempts,
+            ],
+        )
+    if hint and not wait:
+        transaction.on_commit(lambda: send_hint(queue))
+
+
+def enqueue_items(queue: str, items: Sequence[Item], **options: Any) -> None:
+    """`enqueue`, for items as a claim holds them."""
+    if not items:
+        return
+    subjects, instants, notes = zip(*items, strict=True)
+    enqueue(
+        queue,
+        subjects,
+        instants=None if None in instants else instants,
+        notes=None if None in notes else notes,
+        **options,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one worker has in hand: items of one queue, under one token, until the lease runs out."""
+
+    queue: str
+    token: UUID
+    items: list[Item]
+    #: The database's clock when the claim was made.
+    at: datetime
+    attempts: int
+    unknowns: int
+
+    @classmethod
+    def take(cls, queue: str, *, size: int) -> "Claim | None":
+        """Lease what is due, oldest first, up to `size` items; None when nothing is due.
+
+        A parcel that has failed before is claimed alone, so that it takes nobody down with it.
+        """
+        token = uuid4()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH due AS MATERIALIZED (
+                    SELECT id, due_at, cardinality(subjects) AS items, attempts + unknowns > 0 AS failed
+                    FROM foundation_work
+                    WHERE queue = %s AND due_at <= clock_timestamp()
+                    ORDER BY due_at, id LIMIT 200
+                    FOR UPDATE SKIP LOCKED
+                ), ranked AS (
+                    SELECT id, items, failed,
+                           sum(items) OVER (ORDER BY due_at, id) AS upto,
+                           row_number() OVER (ORDER BY due_at, id) = 1 AS first,
+                           first_value(failed) OVER (ORDER BY due_at, id) AS alone
+                    FROM due
+                )
+                UPDATE foundation_work work
+                SET token = %s, attempts = work.attempts + 1, due_at = clock_timestamp() + %s * interval '1 s'
+                FROM ranked
+                WHERE work.id = ranked.id AND (first OR (upto <= %s AND NOT failed AND NOT alone))
+                RETURNING work.subjects, work.instants, work.notes, work.attempts, work.unknowns, clock_timestamp()
+                """,
+                [queue, token, settings.LEASE_SECONDS, size],
+            )
+            rows = cursor.fetchall()
+            if not rows:
+                return None
+            items = [item for subjects, instants, notes, *_ in rows for item in _items(subjects, instants, notes)]
+            claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=rows[0][4])
+            return claim._shortened(size) if len(items) > size else claim
+
+    def _shortened(self, size: int) -> "Claim":
+        """Only the first `size` items; the rest is due at once for others."""
+        enqueue_items(self.queue, self.items[size:], unknowns=self.unknowns, attempts=self.attempts - 1)
+        return self.holding(self.items[:size])
+
+    def _hold(self) -> None:
+        if not self.items:
+            return
+        enqueue_items(self.queue, self.items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
+            )
+
+    def _drop_parcels(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH mine AS (DELETE FROM foundation_work WHERE token = %s RETURNING cardinality(subjects) AS items)
+                SELECT coalesce(sum(items), 0) FROM mine
+                """,
+                [self.token],
+            )
+            if cursor.fetchone()[0] != len(self.items):
+                raise LeaseLost
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """One transaction in which the claim's work goes and its outcomes are written. Raises `LeaseLost`."""
+        with transaction.atomic():
+            self._drop_parcels()
+            yield
+
+    def holding(self, items: Sequence[Item]) -> "Claim":
+        """The same claim with these items instead: who takes the work over, should we die, finds them. Raises `LeaseLost`."""
+        kept = replace(self, items=list(items))
+        with transaction.atomic():
+            self._drop_parcels()
+            kept._hold()
+        return kept
+
+    def again(self, items: Sequence[Item]) -> None:
+        """Inside `settling`: these items got no answer; they are asked again later, in two halves.
+
+        Halves, because the others of the claim did get answers: it may be one of these that makes the service stumble.
+        """
+        for half in _halves(items):
+            enqueue_items(self.queue, half, unknowns=self.unknowns + 1, wait=_wait(self.unknowns))
+
+    def put_back(self, *, after: float | None = None) -> None:
+        """The service knew nothing of any item: all of it is asked again later, whole unless it had failed before."""
+        parts = _halves(self.items) if self.unknowns else [self.items]
+        wait = _wait(self.unknowns) if after is None else after
+        with self.settling():
+            for part in parts:
+                enqueue_items(self.queue, part, unknowns=self.unknowns + 1, wait=wait)
+
+    def isolate(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
+        """An error of ours: cut the claim in two, or set its only item aside when it has failed often enough."""
+        with self.settling():
+            if len(self.items) > 1:
+                for half in _halves(self.items):
+                    enqueue_items(self.queue, half, unknowns=self.unknowns, attempts=1)
+            elif self.attempts < ATTEMPTS_OF_ONE:
+                enqueue_items(self.queue, self.items, unknowns=self.unknowns, attempts=self.attempts, wait=FIRST_WAIT)
+            else:
+                self._set_aside(reason, set_aside)
+
+    def _set_aside(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
+        [item] = self.items
+        SetAside.objects.update_or_create(
+            queue=self.queue,
+            subject=item.subject,
+            defaults={"instant": item.instant, "note": item.note, "reason": reason[:100]},
+        )
+        set_aside([item.subject])
+        log.error("%s of subject %s set aside: %s", self.queue, item.subject, reason)
+
+
+def work_off(
+    queue: str,
+    *,
+    size: int,
+    service: str | None,
+    act: Callable[[Claim], None],
+    set_aside: Callable[[Sequence[int]], None] = lambda subjects: None,
+) -> int:
+    """Claim one batch of up to `size` items and let `act` ask and settle; return how many items were in hand.
+
+    With a `service`, no more is claimed than its breaker and its quota allow now.
+    """
+    allowed = services.admit(service, size) if service else size
+    claim = Claim.take(queue, size=allowed) if allowed else None
+    if service and allowed:
+        services.give_back(service, allowed - (len(claim.items) if claim else 0))
+    if not claim:
+        return 0
+    if claim.attempts > ATTEMPTS_OF_ONE and _take_apart(claim, set_aside):
+        return len(claim.items)
+    try:
+        act(claim)
+        if service:
+            services.worked(service)
+    except Unavailable as trouble:
+        if service:
+            services.failed(service, retry_after=trouble.retry_after)
+        claim.put_back(after=trouble.retry_after)
+    except LeaseLost:
+        log.warning("%s: the lease ran out before %s items were settled", queue, len(claim.items))
+    except (OperationalError, InterfaceError):
+        raise  # the database went away or chose us as a deadlock's victim: the lease gives the work back
+    except Exception as error:
+        # The type only: an error's text may quote personal data.
+        log.error("%s: %s in a batch of %s", queue, type(error).__qualname__, len(claim.items))
+        claim.isolate(type(error).__qualname__, set_aside)
+    return len(claim.items)
+
+
+def _take_apart(claim: Claim, set_aside: Callable[[Sequence[int]], None]) -> bool:
+    """Whether the claim, whose workers keep dying, was cut into pieces (or set aside) instead of being tried again."""
+    if len(claim.items) == 1 and claim.attempts <= DEATHS_OF_ONE:
+        return False
+    with claim.settling():
+        if len(claim.items) == 1:
+            claim._set_aside("WorkerDied", set_aside)
+        step = -(-len(claim.items) // 10)
+        for start in range(0, len(claim.items) if len(claim.items) > 1 else 0, step):
+            enqueue_items(claim.queue, claim.items[start : start + step], attempts=ATTEMPTS_OF_ONE - 1)
+    return True
+
+
+def _items(subjects: list[int], instants: list[datetime] | None, notes: list[bytes] | None) -> Iterator[Item]:
+    empty = [None] * len(subjects)
+    return map(Item._make, zip(subjects, instants or empty, notes or empty, strict=True))
+
+
+def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
+    middle = len(items) // 2
+    return [half for half in (items[:middle], items[middle:]) if half]
+
+
+def _wait(unknowns: int) -> float:
+    """Seconds until the next try: doubled each time, with jitter so that a returning service is not stormed."""
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2**unknowns)
+    return random.uniform(longest / 2, longest)
+
+
+# Hints
+
+
+_quiet_until = 0.0
+
+
+def send_hint(queue: str) -> None:
+    """Tell a worker of `queue` that there may be something to do. A hint that cannot be sent is made up by the sweeper."""
+    global _quiet_until
+    if not settings.HINTS or time.monotonic() < _quiet_until:
+        return
+    try:
+        current_app.send_task(f"work.{queue}", queue=queue, retry=False, expires=60, ignore_result=True)
+    except BrokerDown:
+        _quiet_until = time.monotonic() + 5  # a sign-up must not wait for a dead broker each time
+        log.warning("no broker: hints pause for 5 s")
+
+
+def sweep() -> list[str]:
+    """Hint at every queue that has work due; return those queues. For lost hints, erased brokers and dead workers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT queue FROM foundation_work WHERE due_at <= clock_timestamp() ORDER BY queue")
+        queues = [queue for (queue,) in cursor.fetchall()]
+    for queue in queues:
+        send_hint(queue)
+    return queues
+
+
+def outstanding(queues: Sequence[str]) -> int:
+    """How many items wait or are in hand in these queues."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(cardinality(subjects)), 0) FROM foundation_work WHERE queue = ANY(%s)", [list(queues)]
+        )
+        return int(cursor.fetchone()[0])
+
+
+def retry_set_aside(queue: str, subjects: Sequence[int]) -> int:
+    """Put set-aside subjects back to work, once their cause is gone; return how many."""
+    with transaction.atomic():
+        rows = list(SetAside.objects.select_for_update().filter(queue=queue, subject__in=subjects))
+        for row in rows:
+            enqueue_items(queue, [Item(row.subject, row.instant, row.note)])
+        SetAside.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+

@@ -1,0 +1,96 @@
+"""Live through the programme of 2020 with made-up people."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from fractions import Fraction
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from prakerja.simulation import drive, programme
+from registrations import funnel
+from registrations.models import Registrant
+from registrations.stages import Stage
+
+
+def _scale(text: str) -> Fraction:
+    try:
+        scale = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ArgumentTypeError(f"a scale is a number such as 0.001, not {text!r}") from error
+    if not 0 < scale <= 1:
+        raise ArgumentTypeError("a scale is above 0 and at most 1")
+    return scale
+
+
+def _registrants(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= programme.REGISTERED:
+        raise ArgumentTypeError(f"a number of registrants is a whole number from 1 to {programme.REGISTERED}")
+    return int(text)
+
+
+def _waves(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit() or not 1 <= int(first) <= int(last or first) <= 8:
+        raise ArgumentTypeError("waves are written like 3 or 1-8, from 1 to 8")
+    return range(int(first), int(last or first) + 1)
+
+
+class Command(BaseCommand):
+    help = "Send made-up people through the whole programme of 11 April to 15 September 2020, against the mock services."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        size = parser.add_mutually_exclusive_group(required=True)
+        size.add_argument("--scale", type=_scale, metavar="S", help="1 is all 23.171.233 people; 0.001 a thousandth")
+        size.add_argument("--registrants", type=_registrants, metavar="N", help="so many people")
+        parser.add_argument("--seed", type=int, default=2020, metavar="X", help="another seed, other people (default 2020)")
+        parser.add_argument("--waves", type=_waves, default=range(1, 9), metavar="1-8", help="only these waves")
+        parser.add_argument(
+            "--workers", type=int, choices=(0, 1), default=1, help="0: leave the pipeline to the Celery workers that run"
+        )
+        parser.add_argument("--reset", action="store_true", help="forget all registrants first")
+        parser.add_argument("--if-empty", action="store_true", help="do nothing when somebody is registered and no run is unfinished")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION:
+            raise CommandError("Made-up people do not belong into production.")
+        if options["reset"]:
+            drive.forget_everything()
+        scale: Fraction = options["scale"] or Fraction(options["registrants"], programme.REGISTERED)
+        plans = [plan for plan in programme.plan(scale) if plan.number in options["waves"]]
+        try:
+            simulation = drive.begin(plans, scale=scale, seed=options["seed"])
+        except drive.NotFresh as error:
+            if options["if_empty"]:
+                self.stdout.write(f"{error} Going on with {Registrant.objects.count()} registrants.")
+                return
+            raise CommandError(f"{error} Start with --reset to forget them.") from error
+        with tqdm(
+            total=simulation.goal, initial=simulation.done(), unit=" climbs", disable=None, file=sys.stderr, mininterval=0.5
+        ) as bar:
+            simulation.drive(
+                batch=settings.BATCH_SIZE,
+                pipeline=options["workers"] > 0,
+                progress=lambda: bar.update(simulation.done() - bar.n),
+            )
+        self._report(simulation)
+
+    def _report(self, simulation: drive.Simulation) -> None:
+        """Say what came out, and fail when it is not exactly what the programme says."""
+        wrong = []
+        for plan in simulation.plans:
+            rungs = {rung.stage: rung.people for rung in funnel.read(funnel.View(wave=plan.number)).rungs}
+            for stage, expected in (
+                (Stage.REGISTERED, plan.registered),
+                (Stage.EMAIL_VERIFIED, plan.email_verified),
+                (Stage.IDENTITY_VERIFIED, plan.identity_verified),
+                (Stage.PHONE_VERIFIED, plan.phone_verified),
+            ):
+                if rungs[stage] != expected:
+                    wrong.append(f"wave {plan.number}, {stage.label}: {rungs[stage]} instead of {expected}")
+        if wrong:
+            raise CommandError("The figures are not those of the programme:\n" + "\n".join(wrong))
+        totals = " / ".join(f"{rung.people:,}".replace(",", ".") for rung in funnel.read().rungs[:4])
+        self.stdout.write(f"Done: {totals}")

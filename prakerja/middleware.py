@@ -1,0 +1,50 @@
+"""What every page has in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import translation
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def chosen_language(get_response: View) -> View:
+    """Indonesian first; English for who chose it. A browser's own wish does not count: most phones ask for English."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
+        language = chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
+        with translation.override(language):
+            request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
+            response = get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        return response
+
+    return middleware
+
+
+class DatabaseDown:
+    """The database is away for a moment: say so, and when to try again, instead of an error page."""
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, OperationalError | InterfaceError):
+            return None
+        return render(request, "503.html", status=503, headers={"Retry-After": "5"})
+
+
+database_down = DatabaseDown
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """Context of every template."""
+    return {"demo": settings.DEMO}

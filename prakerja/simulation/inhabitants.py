@@ -1,0 +1,94 @@
+"""The simulated inhabitants: they read the mail and the texts that the mock services deliver, open links and type codes.
+
+They act through the same functions as the pages do. What each one does, and when, is a function of who they are
+(`population`), so nothing about them is stored, and a simulation that was stopped goes on as if it had not been.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from foundation.sealing import unseal
+from foundation.work import Claim, Item, work_off
+from prakerja.simulation.population import Fate, Population, SimulatedPerson
+from registrations import intake
+from verification import links, phone
+
+
+class Text(NamedTuple):
+    """An SMS in somebody's hand."""
+
+    item: Item
+    registrant_id: int
+    code: str
+    person: SimulatedPerson
+
+
+def read_mail(population: Population, *, size: int) -> int:
+    """Let one batch of inhabitants read the mail that waits for them; return how many mails were read."""
+    return work_off("mailbox", size=size, service=None, act=lambda claim: _open_links(claim, population))
+
+
+def _open_links(claim: Claim, population: Population) -> None:
+    opened, people = [], []
+    for _reference, to, link in _delivered(claim.items):
+        person = population.person(population.number_of_email(to))
+        if person.opens_mail_at:
+            opened.append(links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at))
+            people.append(person)
+    for entry, person, outcome in zip(opened, people, links.open_links(opened) if opened else [], strict=True):
+        if outcome is links.Outcome.EXPIRED and (link := links.Link.read(entry.token)):
+            # The simulation stood still for more than a day: ask for another mail, as one would.
+            intake.send_link(link.registrant_id, at=_acts_at(person), instant=_acts_at(person))
+    with claim.settling():
+        pass
+
+
+def _acts_at(person: SimulatedPerson) -> datetime:
+    return person.opens_mail_at or person.registered_at
+
+
+def read_texts(population: Population, *, size: int) -> int:
+    """Let one batch of inhabitants read the SMS that wait for them and type the codes; return how many were read."""
+    return work_off("handset", size=size, service=None, act=lambda claim: _type_codes(claim, population))
+
+
+def _type_codes(claim: Claim, population: Population) -> None:
+    texts = []
+    for item, (reference, to, code) in zip(claim.items, _delivered(claim.items), strict=True):
+        person = population.person(population.number_of_phone(to))
+        texts.append(Text(item, int(reference.partition(".")[0]), code, person))
+    # One code per registrant: the newest SMS counts.
+    texts = list({text.registrant_id: text for text in texts}.values())
+    late = _type(texts, lambda text: text.person.fate is not Fate.CODE_NEVER_TYPED)
+    with claim.settling():
+        claim.again([text.item for text in late if not phone.send_code(text.registrant_id, at=text.person.types_code_at)])
+
+
+def _type(texts: list[Text], types: Callable[[Text], bool]) -> list[Text]:
+    """Type wrong codes as often as each one does, then the right one; return those whose code had expired by then."""
+    typing = [text for text in texts if types(text)]
+    late: list[Text] = []
+    for number in range(max((text.person.wrong_codes for text in typing), default=0) + 1):
+        wrong = [text for text in typing if text.person.wrong_codes > number]
+        right = [text for text in typing if text.person.wrong_codes == number and text.person.fate is not Fate.ATTEMPTS_USED_UP]
+        typed = [_typed(text, _other(text.code)) for text in wrong] + [_typed(text, text.code) for text in right]
+        outcomes = phone.type_codes(typed) if typed else []
+        late += [text for text, outcome in zip(wrong + right, outcomes, strict=True) if outcome is phone.Outcome.NOT_LIVE]
+    return [text for text in late if text.person.fate is not Fate.ATTEMPTS_USED_UP]
+
+
+def _typed(text: Text, code: str) -> phone.Typed:
+    return phone.Typed(text.registrant_id, code, text.person.types_code_at)
+
+
+def _other(code: str) -> str:
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
+
+
+def _delivered(items: Iterable[Item]) -> Iterator[tuple[str, str, str]]:
+    """(reference, to, link or code) of what the mocks have delivered."""
+    for item in items:
+        reference, to, content = json.loads(unseal(item.note or b"", b"mock"))
+        yield reference, to, content

@@ -1,0 +1,20 @@
+from django.conf import settings
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, URLResolver, include, path
+
+from prakerja import dashboard, health, mock
+from registrations.api import FunnelView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("bahasa/", include("django.conf.urls.i18n")),
+    path("", include("registrations.urls")),
+    path("", include("verification.urls")),
+    path("pmo/", dashboard.funnel_page, name="office_funnel"),
+    path("pmo/masuk/", LoginView.as_view(template_name="office/login.html"), name="office_login"),
+    path("pmo/keluar/", LogoutView.as_view(), name="office_logout"),
+    path("api/v1/funnel/", FunnelView.as_view(), name="api_funnel"),
+]
+
+if settings.DEMO:
+    urlpatterns.append(path("mock/", mock.messages, name="mock"))

@@ -1,0 +1,78 @@
+"""Which funnel somebody asks for: the same words on the command line, in the API and on the office's screen."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+from registrations.funnel import WIB, View
+from registrations.models import Registrant, Wave
+
+
+class BadView(ValueError):
+    """The question makes no sense; says which part, and why, in plain words."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def view_of(asked: Mapping[str, str | None]) -> View:
+    """The view asked for by `wave`, `until_wave` and `as_of` (ISO; without a zone: WIB). Raises `BadView`."""
+    wave, until_wave = _wave("wave", asked.get("wave")), _wave("until_wave", asked.get("until_wave"))
+    if wave is not None and until_wave is not None:
+        raise BadView("until_wave", _("Ask for one wave, or for all until one; not for both."))
+    return View(wave=wave, until_wave=until_wave, as_of=_as_of(asked.get("as_of")))
+
+
+def _wave(field: str, text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 5:
+        raise BadView(field, _("A wave is a whole number, for example 3; this is not one: %(text)s") % {"text": text[:20]})
+    number = int(text)
+    if not Wave.objects.filter(number=number).exists():
+        known = Wave.objects.order_by("-number").values_list("number", flat=True).first()
+        if known is None:
+            raise BadView(field, _("There is no wave %(number)s: there is none at all yet.") % {"number": number})
+        raise BadView(field, _("There is no wave %(number)s; the last one is wave %(known)s.") % {"number": number, "known": known})
+    return number
+
+
+def _as_of(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    instant = _instant(text.strip())
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=WIB)
+    if instant > timezone.now():
+        raise BadView("as_of", _("This moment is in the future: %(moment)s.") % {"moment": _spoken(instant)})
+    first = Registrant.objects.order_by("id").values_list("registered_at", flat=True).first()
+    if first is not None and instant < first.replace(minute=0, second=0, microsecond=0):
+        # Ids follow arrival, not time: only then is the whole table asked.
+        first = Registrant.objects.order_by("registered_at").values_list("registered_at", flat=True)[0]
+        if instant < first:
+            raise BadView("as_of", _("Nobody was registered then; the first registration was at %(moment)s.") % {"moment": _spoken(first)})
+    return instant
+
+
+def _instant(text: str) -> datetime:
+    try:
+        # In a URL an unescaped + is a blank.
+        instant = parse_datetime(text.replace(" 0", "+0") if text.count(" ") and "T" in text else text)
+        day = parse_date(text)
+    except ValueError:
+        instant = day = None
+    if day is not None:
+        # A day means its end: all that happened on it.
+        return datetime(day.year, day.month, day.day, tzinfo=WIB) + timedelta(days=1)
+    if instant is None:
+        raise BadView("as_of", _("Give the moment as in 2020-04-16T16:00 (WIB) or 2020-04-16 (the end of that day)."))
+    return instant
+
+
+def _spoken(instant: datetime) -> str:
+    return f"{instant.astimezone(WIB):%Y-%m-%d %H:%M} WIB"

@@ -1,0 +1,121 @@
+"""The one mover: every climb and every drop-off, of one person or of thousands, goes through here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from foundation.pg import array
+from registrations.person import Person
+from registrations.stages import DropOff, Stage
+
+
+class Standing(NamedTuple):
+    """A registrant who stands where it was asked for, with what a step may need of them."""
+
+    id: int
+    reference: UUID
+    stage: int
+    revision: int
+    sealed: memoryview
+
+    def open(self) -> Person:
+        return Person.open(self.sealed, self.reference)
+
+
+def standing(ids: Sequence[int], stage: Stage, *, or_above: bool = False, lock: bool = False) -> dict[int, Standing]:
+    """Those of the registrants who stand on `stage`, by id; with `lock` they stay there until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT registrant.id, registrant.reference, registrant.stage, registrant.revision, data.sealed
+            FROM registrations_registrant registrant
+            JOIN registrations_personaldata data ON data.registrant_id = registrant.id
+            WHERE registrant.id = ANY (%s::bigint[]) AND registrant.stage {">=" if or_above else "="} %s
+            ORDER BY registrant.id {"FOR NO KEY UPDATE OF registrant" if lock else ""}
+            """,
+            [array(ids), stage],
+        )
+        return {row[0]: Standing._make(row) for row in cursor.fetchall()}
+
+
+def climb(to: Stage, at: Mapping[int, datetime]) -> int:
+    """Move registrants one rung up, to `to`, in one statement; return how many moved.
+
+    `at` tells when each one climbs, by id. Only those on the rung below move, so nobody skips and a second run moves nobody.
+    """
+    if not at:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE registrations_registrant registrant
+            SET stage = %s, drop_off = 0, drop_off_at = NULL,
+                {to.timestamp} = greatest(move.at, registrant.{to.below.timestamp})
+            FROM unnest(%s::bigint[], %s::timestamptz[]) AS move (id, at)
+            WHERE registrant.id = move.id AND registrant.stage = %s
+            """,
+            [to, array(at), array(at.values()), to.below],
+        )
+        return cursor.rowcount
+
+
+def drop_off(reasons: Mapping[int, DropOff], at: Mapping[int, datetime]) -> int:
+    """Write down why each registrant is not on the next rung; return how many it was written for.
+
+    Only those who stand on the reason's own rung, and do not have that reason already.
+    """
+    if not reasons:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE registrations_registrant registrant SET drop_off = move.reason, drop_off_at = move.at
+            FROM unnest(%s::bigint[], %s::smallint[], %s::timestamptz[]) AS move (id, reason, at)
+            WHERE registrant.id = move.id AND registrant.stage = move.reason / 10 AND registrant.drop_off <> move.reason
+            """,
+            [array(reasons), array(map(int, reasons.values())), array(at[id] for id in reasons)],
+        )
+        return cursor.rowcount
+
+
+def clear_drop_off(ids: Sequence[int], stage: Stage, at: datetime) -> int:
+    """The reason is gone since `at`: these registrants, if on `stage`, are on their way again; return how many had one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE registrations_registrant SET drop_off = 0, drop_off_at = %s
+            WHERE id = ANY (%s::bigint[]) AND stage = %s AND drop_off <> 0
+            """,
+            [at, array(ids), stage],
+        )
+        return cursor.rowcount
+
+
+@contextmanager
+def correcting(registrant_id: int, stage: Stage, *, at: datetime) -> Iterator[Standing | None]:
+    """One transaction in which a registrant on `stage` may correct personal data; None when not on that rung.
+
+    The revision grows, so that whatever was asked about the old data no longer counts, and the drop-off reason goes.
+    """
+    with transaction.atomic():
+        found = standing([registrant_id], stage, lock=True).get(registrant_id)
+        yield found
+        if found:
+            clear_drop_off([registrant_id], stage, at)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE registrations_registrant SET revision = revision + 1 WHERE id = %s", [registrant_id]
+                )
+
+
+def rewrite(found: Standing, person: Person) -> None:
+    """Replace a registrant's personal data, sealed; inside `correcting`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE registrations_personaldata SET sealed = %s WHERE registrant_id = %s",
+            [person.seal(found.reference), found.id],
+        )

@@ -1,0 +1,71 @@
+"""The ladder: eight rungs, and the reasons why a registrant is not on the next one."""
+
+from django.db.models import IntegerChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Stage(IntegerChoices):
+    """A rung of the ladder. Whoever stands on it has climbed all below."""
+
+    REGISTERED = 1, _("Registered")
+    EMAIL_VERIFIED = 2, _("E-mail verified")
+    IDENTITY_VERIFIED = 3, _("Identity verified")
+    PHONE_VERIFIED = 4, _("Phone verified")
+    SELECTED = 5, _("Selected")
+    TRAINING_BOUGHT = 6, _("Training bought")
+    TRAINING_COMPLETED = 7, _("Training completed")
+    INCENTIVE_RECEIVED = 8, _("Incentive received")
+
+    @property
+    def below(self) -> "Stage":
+        return Stage(self - 1)
+
+    @property
+    def timestamp(self) -> str:
+        """The registrant's field that tells when this rung was reached."""
+        return f"{self.name.lower()}_at"
+
+    @property
+    def waiting(self) -> str:
+        """What somebody on this rung, with no drop-off reason, waits for."""
+        return str(_WAITING[self])
+
+
+_WAITING = {
+    Stage.REGISTERED: _("Link in the e-mail not opened yet"),
+    Stage.EMAIL_VERIFIED: _("Being checked with Dukcapil"),
+    Stage.IDENTITY_VERIFIED: _("SMS code not typed yet"),
+    Stage.PHONE_VERIFIED: _("Ready to join a wave"),
+    Stage.SELECTED: _("No training bought yet"),
+    Stage.TRAINING_BOUGHT: _("Training not completed yet"),
+    Stage.TRAINING_COMPLETED: _("Incentive not paid yet"),
+    Stage.INCENTIVE_RECEIVED: _("At the top"),
+}
+
+
+class DropOff(IntegerChoices):
+    """Why a registrant is not on the next rung now. The tens are the rung that the reason belongs to."""
+
+    NONE = 0, _("None: on the way")
+    MAILBOX_FULL = 11, _("Mailbox full")
+    ADDRESS_UNKNOWN = 12, _("E-mail address does not exist")
+    EMAIL_TAKEN = 13, _("E-mail belongs to another registrant")
+    EMAIL_REVIEW = 19, _("E-mail set aside for the office")
+    NIK_UNKNOWN = 21, _("NIK unknown to Dukcapil")
+    KK_MISMATCH = 22, _("KK number differs from Dukcapil's")
+    BIRTH_DATE_MISMATCH = 23, _("Birth date differs from Dukcapil's")
+    NIK_TAKEN = 24, _("NIK belongs to another registrant")
+    IDENTITY_REVIEW = 29, _("Identity set aside for the office")
+    NUMBER_DEAD = 31, _("Phone number not in service")
+    ATTEMPTS_USED_UP = 32, _("Code typed wrongly too often")
+    PHONE_TAKEN = 33, _("Phone number belongs to another registrant")
+    PHONE_REVIEW = 39, _("Phone set aside for the office")
+
+    @property
+    def stage(self) -> Stage:
+        """The rung on which this reason holds people."""
+        return Stage(self // 10)
+
+    @classmethod
+    def of(cls, stage: Stage) -> list["DropOff"]:
+        return [reason for reason in cls if reason and reason.stage is stage]

@@ -1,0 +1,240 @@
+"""Leased work: nobody gets what another has in hand, nothing is lost, and one bad record takes nobody down."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection, transaction
+
+from foundation.models import ServiceState, SetAside, Work
+from foundation.services import PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
+from foundation.work import Claim, LeaseLost, enqueue, outstanding, retry_set_aside, sweep, work_off
+
+pytestmark = pytest.mark.django_db
+
+QUEUE = "email"
+
+
+def make_due(**conditions):
+    """The leases and waits of these parcels run out now."""
+    Work.objects.filter(**conditions).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def work_until_done(act, *, size=500, service=None, set_aside=lambda subjects: None):
+    """Work with all waits taken for over, until nothing is left."""
+    for _ in range(1000):
+        make_due()
+        if not work_off(QUEUE, size=size, service=service, act=act, set_aside=set_aside):
+            return
+    raise AssertionError("never done")
+
+
+def settle(claim):
+    with claim.settling():
+        pass
+
+
+def test_work_is_claimed_oldest_first_up_to_the_size():
+    for subject in range(5):
+        enqueue(QUEUE, [subject])
+
+    claim = Claim.take(QUEUE, size=3)
+
+    assert [item.subject for item in claim.items] == [0, 1, 2]
+    assert [item.subject for item in Claim.take(QUEUE, size=3).items] == [3, 4]
+    assert Claim.take(QUEUE, size=3) is None
+
+
+def test_a_parcel_larger_than_the_size_is_cut_and_its_rest_is_due_at_once():
+    instants = [datetime(2020, 5, day, tzinfo=UTC) for day in range(1, 8)]
+    enqueue(QUEUE, range(7), instants=instants, notes=[bytes([number]) for number in range(7)])
+
+    first, second = Claim.take(QUEUE, size=5), Claim.take(QUEUE, size=5)
+
+    assert [item.subject for item in first.items + second.items] == list(range(7))
+    assert [item.instant for item in first.items + second.items] == instants
+    assert [bytes(item.note) for item in first.items + second.items] == [bytes([number]) for number in range(7)]
+
+
+def test_a_settled_claim_is_gone_and_an_abandoned_one_comes_back():
+    enqueue(QUEUE, [1, 2])
+    settle(Claim.take(QUEUE, size=9))
+    assert not Work.objects.exists()
+
+    enqueue(QUEUE, [3])
+    abandoned = Claim.take(QUEUE, size=9)
+    assert Claim.take(QUEUE, size=9) is None
+    make_due()
+    assert Claim.take(QUEUE, size=9).items == abandoned.items
+
+
+def test_who_comes_too_late_changes_nothing():
+    enqueue(QUEUE, [1])
+    late = Claim.take(QUEUE, size=9)
+    make_due()
+    current = Claim.take(QUEUE, size=9)
+
+    with pytest.raises(LeaseLost), late.settling():
+        enqueue(QUEUE, [99])
+
+    assert outstanding([QUEUE]) == 1
+    settle(current)
+    assert outstanding([QUEUE]) == 0
+
+
+def test_outcomes_and_work_are_settled_together_or_not_at_all():
+    enqueue(QUEUE, [1])
+    claim = Claim.take(QUEUE, size=9)
+
+    with pytest.raises(ZeroDivisionError), claim.settling():
+        raise ZeroDivisionError
+
+    assert outstanding([QUEUE]) == 1
+
+
+def test_a_queue_knows_only_its_own_work():
+    enqueue("identity", [1])
+
+    assert Claim.take(QUEUE, size=9) is None
+
+
+def test_what_the_service_did_not_answer_is_asked_again_in_halves():
+    enqueue(QUEUE, range(4))
+    claim = Claim.take(QUEUE, size=9)
+    with claim.settling():
+        claim.again(claim.items[1:])
+
+    assert Claim.take(QUEUE, size=9) is None, "not at once"
+    make_due()
+
+    assert [len(Claim.take(QUEUE, size=9).items) for _ in range(2)] == [1, 2], "and each half alone"
+
+
+def test_trouble_outside_turns_nobody_away():
+    enqueue(QUEUE, range(10))
+    asked = Counter()
+
+    def act(claim):
+        asked[len(claim.items)] += 1
+        if sum(asked.values()) < 6:
+            raise Unavailable("down")
+        settle(claim)
+
+    work_until_done(act)
+
+    assert sum(asked.values()) >= 6
+    assert not SetAside.objects.exists()
+
+
+@pytest.mark.parametrize("poisoned", [{250}, set(range(0, 500, 10))])
+def test_poison_is_isolated_and_the_rest_passes(poisoned):
+    enqueue(QUEUE, range(500))
+    settled, told = [], []
+
+    def act(claim):
+        if poisoned & {item.subject for item in claim.items}:
+            raise ValueError("a text with personal data")
+        settle(claim)
+        settled.extend(item.subject for item in claim.items)
+
+    work_until_done(act, set_aside=told.extend)
+
+    assert sorted(settled) == sorted(set(range(500)) - poisoned)
+    assert sorted(told) == sorted(poisoned)
+    assert set(SetAside.objects.values_list("subject", "reason")) == {(subject, "ValueError") for subject in poisoned}
+
+
+def test_set_aside_work_can_be_taken_up_again():
+    enqueue(QUEUE, [7], notes=[b"note"])
+
+    def poison(claim):
+        raise ValueError
+
+    work_until_done(poison)
+    assert retry_set_aside(QUEUE, [7, 8]) == 1
+
+    [item] = Claim.take(QUEUE, size=9).items
+    assert (item.subject, bytes(item.note)) == (7, b"note")
+    assert not SetAside.objects.exists()
+
+
+def test_a_record_that_kills_its_workers_is_found():
+    enqueue(QUEUE, range(100))
+    told = []
+
+    def act(claim):
+        if 42 in {item.subject for item in claim.items}:
+            raise KeyboardInterrupt  # as good as dead: nobody settles, the lease runs out
+        settle(claim)
+
+    for _ in range(100):
+        make_due()
+        try:
+            if not work_off(QUEUE, size=200, service=None, act=act, set_aside=told.extend):
+                break
+        except KeyboardInterrupt:
+            pass
+
+    assert told == [42]
+    assert not Work.objects.exists()
+
+
+def test_the_sweeper_knows_which_queues_have_work_due():
+    enqueue("identity", [1])
+    enqueue("phone", [1], wait=60)
+
+    assert sweep() == ["identity"]
+
+
+def test_a_hint_goes_out_when_the_work_is_committed(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as hints, transaction.atomic():
+        enqueue(QUEUE, [1])
+        enqueue(QUEUE, [2], hint=False)
+        enqueue(QUEUE, [3], wait=5)
+
+    assert len(hints) == 1
+
+
+# Breaker and quota
+
+
+def test_a_service_without_a_quota_is_asked_all(settings):
+    settings.SERVICES = {"sms": {"BACKEND": "x"}}
+
+    assert admit("sms", 5000) == 5000
+
+
+def test_five_failures_open_the_breaker_and_one_probe_closes_it(settings):
+    settings.SERVICES = {"sms": {"BACKEND": "x"}}
+    for _ in range(5):
+        assert admit("sms", 100) == 100
+        failed("sms")
+
+    assert admit("sms", 100) == 0, "open"
+    ServiceState.objects.update(probe_at=datetime(2020, 1, 1, tzinfo=UTC))
+    assert admit("sms", 100) == 1, "a probe of one"
+    assert admit("sms", 100) == 0, f"and only one in {PROBE_SECONDS} s"
+    worked("sms")
+    assert admit("sms", 100) == 100
+
+
+def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):
+    settings.SERVICES = {"sms": {"BACKEND": "x"}}
+    failed("sms", retry_after=30)
+
+    assert admit("sms", 100) == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM probe_at - clock_timestamp()) FROM foundation_servicestate")
+        assert 25 < cursor.fetchone()[0] <= 30
+
+
+def test_no_more_is_asked_than_the_quota_allows(settings):
+    settings.SERVICES = {"sms": {"BACKEND": "x", "RATE": 100}}
+    ServiceState.objects.create(name="sms", tokens=100)
+
+    first = admit("sms", 70)
+    give_back("sms", 20)
+    rest = [admit("sms", 70) for _ in range(3)]
+
+    assert first == 70
+    assert 50 <= sum(rest) <= 55, "what was left, and what a few milliseconds refilled"

@@ -1,0 +1,185 @@
+"""One-time codes: six digits, one live code per registrant, counted and compared in one row-locked statement.
+
+Stored is an HMAC of challenge and code: the code's life is short and its tries are few, so a slow hash would add nothing.
+All clocks here are the database's. A new code has tries of its own; the counts by day and for life go on.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from enum import Enum
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from django.db import connection
+
+from foundation.pg import array
+from foundation.sealing import mac
+
+DIGITS = 6
+LIFE = timedelta(minutes=5)
+TRIES_PER_CODE, TRIES_PER_DAY, TRIES_FOR_LIFE = 5, 15, 60
+SENDS_PER_HOUR, SENDS_PER_DAY = 3, 5
+#: Between two codes, doubled with each one of the last hour.
+GAP = timedelta(seconds=30)
+
+#: When the next code may be sent: after the gap, and when the third last is an hour and the fifth last a day old.
+_NEXT_SEND = f"""
+    greatest(
+        code.sent_at[cardinality(code.sent_at)]
+            + interval '{GAP.seconds} s' * 2 ^ (SELECT count(*) - 1 FROM unnest(code.sent_at) sent WHERE sent > clock_timestamp() - interval '1 h'),
+        code.sent_at[cardinality(code.sent_at) - {SENDS_PER_HOUR - 1}] + interval '1 h',
+        code.sent_at[cardinality(code.sent_at) - {SENDS_PER_DAY - 1}] + interval '1 day'
+    )
+"""
+
+_RECENT_TRIES = "ARRAY(SELECT tried FROM unnest(code.tried_at) tried WHERE tried > clock_timestamp() - interval '1 day')"
+
+
+class Code(NamedTuple):
+    challenge: UUID
+    code: str
+
+
+class Typed(NamedTuple):
+    """What somebody typed."""
+
+    registrant_id: int
+    code: str
+
+
+class Check(Enum):
+    """What typing a code came to."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    #: Wrong, and that was the last try of this code.
+    USED_UP = "used up"
+    #: Expired, used, void, or never sent: compared with nothing.
+    NOT_LIVE = "not live"
+    #: Not compared: 15 in 24 hours, or 60 since the last right one.
+    TOO_MANY = "too many"
+
+
+def issue(registrant_ids: Sequence[int], *, randbelow: Callable[[int], int] = secrets.randbelow) -> dict[int, Code]:
+    """A new code for each registrant who may be sent one now; the code of before no longer works."""
+    codes = {id: Code(uuid4(), f"{randbelow(10**DIGITS):0{DIGITS}}") for id in sorted(registrant_ids)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO verification_onetimecode AS code (registrant_id, challenge, mac, expires_at, sent_at)
+            SELECT id, challenge, mac, clock_timestamp() + %s, ARRAY[clock_timestamp()]
+            FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[]) AS new (id, challenge, mac)
+            ON CONFLICT (registrant_id) DO UPDATE
+            SET challenge = excluded.challenge, mac = excluded.mac, expires_at = excluded.expires_at, tries = 0,
+                sent_at = code.sent_at[cardinality(code.sent_at) - {SENDS_PER_DAY - 2}:] || clock_timestamp()
+            WHERE code.life_tries < {TRIES_FOR_LIFE} AND coalesce({_NEXT_SEND} <= clock_timestamp(), true)
+            RETURNING registrant_id
+            """,
+            [LIFE, array(codes), array(code.challenge for code in codes.values()), array(map(_mac, codes.values()))],
+        )
+        return {id: codes[id] for (id,) in cursor.fetchall()}
+
+
+def renew(sent: Sequence[tuple[int, UUID]]) -> set[int]:
+    """Codes that are sent once more live anew; return the registrants whose code is still the one of that challenge."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE verification_onetimecode code SET expires_at = clock_timestamp() + %s
+            FROM unnest(%s::bigint[], %s::uuid[]) AS sent (registrant_id, challenge)
+            WHERE code.registrant_id = sent.registrant_id AND code.challenge = sent.challenge AND code.mac IS NOT NULL
+            RETURNING code.registrant_id
+            """,
+            [LIFE, array(id for id, _ in sent), array(challenge for _, challenge in sent)],
+        )
+        return {id for (id,) in cursor.fetchall()}
+
+
+def void(registrant_ids: Sequence[int]) -> None:
+    """These registrants' codes no longer work; their counts stay."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE verification_onetimecode SET mac = NULL WHERE registrant_id = ANY (%s::bigint[])", [array(registrant_ids)]
+        )
+
+
+def check(typed: Sequence[Typed]) -> list[Check]:
+    """Count and compare what was typed, at most one code per registrant; one outcome each, in order. A right code is used up."""
+    with connection.cursor() as cursor:
+        ids = array(sorted(entry.registrant_id for entry in typed))
+        cursor.execute(
+            "SELECT registrant_id, challenge FROM verification_onetimecode WHERE registrant_id = ANY (%s::bigint[])", [ids]
+        )
+        challenges = dict(cursor.fetchall())
+        guesses = {
+            entry.registrant_id: Code(challenges[entry.registrant_id], entry.code)
+            for entry in typed
+            if entry.registrant_id in challenges
+        }
+        # The macs are compared under a nonce that the guesser does not know: how long it takes tells nothing.
+        cursor.execute(
+            f"""
+            WITH guess AS MATERIALIZED (
+                SELECT guess.* FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[]) AS guess (id, challenge, mac)
+                JOIN verification_onetimecode code ON code.registrant_id = guess.id
+                ORDER BY guess.id FOR UPDATE OF code
+            ), verdict AS (
+                SELECT guess.id, guess.challenge, sha256(guess.mac || %s::bytea) AS blinded FROM guess
+            )
+            UPDATE verification_onetimecode code
+            SET tries = tries + 1,
+                tried_at = {_RECENT_TRIES} || clock_timestamp(),
+                life_tries = CASE WHEN sha256(mac || %s::bytea) = blinded THEN 0 ELSE life_tries + 1 END,
+                mac = CASE WHEN sha256(mac || %s::bytea) = blinded OR tries + 1 >= {TRIES_PER_CODE} THEN NULL ELSE mac END,
+                challenge = CASE WHEN sha256(mac || %s::bytea) = blinded THEN gen_random_uuid() ELSE code.challenge END
+            FROM verdict
+            WHERE code.registrant_id = verdict.id AND code.challenge = verdict.challenge
+              AND mac IS NOT NULL AND expires_at > clock_timestamp() AND tries < {TRIES_PER_CODE}
+              AND life_tries < {TRIES_FOR_LIFE} AND cardinality({_RECENT_TRIES}) < {TRIES_PER_DAY}
+            RETURNING code.registrant_id, code.challenge <> verdict.challenge, code.mac IS NULL
+            """,
+            [
+                array(sorted(guesses)),
+                array(guesses[id].challenge for id in sorted(guesses)),
+                array(_mac(guesses[id]) for id in sorted(guesses)),
+                *[secrets.token_bytes(16)] * 4,
+            ],
+        )
+        outcomes = {id: Check.RIGHT if right else Check.USED_UP if gone else Check.WRONG for id, right, gone in cursor.fetchall()}
+        cursor.execute(
+            f"""
+            SELECT registrant_id FROM verification_onetimecode code WHERE registrant_id = ANY (%s::bigint[])
+            AND (life_tries >= {TRIES_FOR_LIFE} OR cardinality({_RECENT_TRIES}) >= {TRIES_PER_DAY})
+            """,
+            [array(id for id in guesses if id not in outcomes)],
+        )
+        outcomes |= {id: Check.TOO_MANY for (id,) in cursor.fetchall()}
+        return [outcomes.get(entry.registrant_id, Check.NOT_LIVE) for entry in typed]
+
+
+class Sendable(NamedTuple):
+    """When the next code may be sent."""
+
+    #: Seconds to wait; 0: now.
+    wait: int
+    #: No more by SMS: 60 wrong tries since the last right one.
+    never: bool
+
+
+def sendable(registrant_id: int) -> Sendable:
+    """When this registrant may be sent the next code."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT ceil(extract(epoch FROM {_NEXT_SEND} - clock_timestamp()))::int, life_tries >= {TRIES_FOR_LIFE}
+            FROM verification_onetimecode code WHERE registrant_id = %s
+            """,
+            [registrant_id],
+        )
+        wait, never = cursor.fetchone() or (0, False)
+        return Sendable(max(wait or 0, 0), never)
+
+
+def _mac(code: Code) -> bytes:
+    return mac("code", code.challenge.bytes + code.code.encode())

@@ -1,0 +1,93 @@
+"""What a registrant is told: where they are, why, and the one next thing to do."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from registrations.models import Registrant
+from registrations.stages import DropOff, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    label: str
+    reached_at: datetime | None
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The one next thing; without `url`, there is nothing to do but wait."""
+
+    text: Any
+    label: Any = None
+    url: str | None = None
+
+
+#: Why somebody stays on a rung, in plain words.
+WHY: dict[DropOff, Any] = {
+    DropOff.MAILBOX_FULL: _("Your mailbox was full: our mail came back."),
+    DropOff.ADDRESS_UNKNOWN: _("Your e-mail address does not exist: our mail came back."),
+    DropOff.EMAIL_TAKEN: _("This e-mail address belongs to a registration that was confirmed before yours."),
+    DropOff.EMAIL_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
+    DropOff.NIK_UNKNOWN: _("Dukcapil does not know the NIK that you gave. A wrong digit is the usual cause."),
+    DropOff.KK_MISMATCH: _("The KK number that you gave is not the one that Dukcapil holds for your NIK."),
+    DropOff.BIRTH_DATE_MISMATCH: _("The birth date that you gave is not the one that Dukcapil holds for your NIK."),
+    DropOff.NIK_TAKEN: _("This NIK belongs to a registration that was verified before yours. A person can register once."),
+    DropOff.IDENTITY_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
+    DropOff.NUMBER_DEAD: _("The SMS could not be delivered: the number is not in service."),
+    DropOff.ATTEMPTS_USED_UP: _("The code was typed wrongly five times and no longer works."),
+    DropOff.PHONE_TAKEN: _("This phone number belongs to another registration."),
+    DropOff.PHONE_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
+}
+
+_CORRECT = Step(_("Check what you typed against your KTP and family card, and send it again."), _("Correct my data"), "correct_identity")
+_OTHER_NUMBER = Step(_("Give a number that you can read an SMS on now."), _("Change my number"), "change_phone")
+_NEW_CODE = Step(_("Ask for a new code and type it in."), _("Type the code"), "code")
+
+_NEXT: dict[DropOff, Step] = {
+    DropOff.NIK_UNKNOWN: _CORRECT,
+    DropOff.KK_MISMATCH: _CORRECT,
+    DropOff.BIRTH_DATE_MISMATCH: _CORRECT,
+    DropOff.NIK_TAKEN: Step(
+        _("If it is you who registered before, sign in there with the e-mail address of then. If you mistyped your NIK, correct it."),
+        _("Correct my data"),
+        "correct_identity",
+    ),
+    DropOff.NUMBER_DEAD: _OTHER_NUMBER,
+    DropOff.PHONE_TAKEN: _OTHER_NUMBER,
+    DropOff.ATTEMPTS_USED_UP: _NEW_CODE,
+    **dict.fromkeys(
+        [DropOff.EMAIL_REVIEW, DropOff.IDENTITY_REVIEW, DropOff.PHONE_REVIEW], Step(_("Please come back in a few days."))
+    ),
+}
+
+_WAITING: dict[Stage, Step] = {
+    Stage.REGISTERED: Step(_("Open the link that we have mailed to you."), _("No mail?"), "check_mail"),
+    Stage.EMAIL_VERIFIED: Step(_("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")),
+    Stage.IDENTITY_VERIFIED: Step(_("We have sent you a code by SMS. Type it in."), _("Type the code"), "code"),
+    Stage.PHONE_VERIFIED: Step(_("You are fully verified. We will tell you when the next wave opens.")),
+}
+
+
+def ladder(registrant: Registrant) -> list[Rung]:
+    """The rungs in order, with the instants at which the registrant reached them."""
+    return [
+        Rung(str(stage.label), getattr(registrant, stage.timestamp), stage == registrant.stage) for stage in Stage
+    ]
+
+
+def why(registrant: Registrant) -> str | None:
+    return str(WHY[DropOff(registrant.drop_off)]) if registrant.drop_off else None
+
+
+def next_step(registrant: Registrant) -> Step | None:
+    reason, stage = DropOff(registrant.drop_off), Stage(registrant.stage)
+    return _NEXT.get(reason) if reason else _WAITING.get(stage)
+
+
+def waits_for_us(registrant: Registrant) -> bool:
+    """Whether the next move is ours, within the minute: the page looks again by itself."""
+    return registrant.stage == Stage.EMAIL_VERIFIED and not registrant.drop_off

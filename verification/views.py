@@ -1,0 +1,265 @@
+"""The pages on which people prove things, sign in, see where they stand and put right what was wrong."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib import auth
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from registrations import drafts
+from registrations.forms import CodeForm, EmailForm, IdentityForm, PhoneForm
+from registrations.inputs import mask_email, mask_phone
+from registrations.models import Registrant
+from registrations.stages import DropOff, Stage
+from registrations.views import draft_of, sign_up_of, with_draft
+from verification import codes, identity, links, phone, signin, status
+
+SESSION_KEY = "registrant"
+
+P = ParamSpec("P")
+
+
+def sign_in_as(request: HttpRequest, registrant_id: int) -> None:
+    """This browser is the registrant's from now on, until its session ends."""
+    auth.logout(request)
+    request.session[SESSION_KEY] = registrant_id
+    request.session.cycle_key()
+
+
+def signed_in(
+    view: Callable[Concatenate[HttpRequest, Registrant, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """The view is for a signed-in registrant, whom it is given."""
+
+    @never_cache
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **options: P.kwargs) -> HttpResponse:
+        registrant = Registrant.objects.filter(pk=request.session.get(SESSION_KEY)).first()
+        return view(request, registrant, *args, **options) if registrant else redirect("sign_in")
+
+    return guarded
+
+
+# The mailed link
+
+
+@never_cache
+def check_mail(request: HttpRequest) -> HttpResponse:
+    """After the sign-up: look into your mailbox. The same page whether or not the address was taken."""
+    draft = draft_of(request)
+    if draft is None or not draft.finished:
+        return redirect("sign_up")
+    wait = drafts.mail_again(draft) if request.method == "POST" else 0
+    given = drafts.answers(draft)
+    return render(
+        request,
+        "registrants/check_mail.html",
+        {"email": mask_email(given["email"]), "wait": wait, "sent_again": request.method == "POST" and not wait},
+    )
+
+
+@never_cache
+def change_email(request: HttpRequest) -> HttpResponse:
+    """The address was mistyped: another one, as long as none is verified."""
+    draft = draft_of(request)
+    if draft is None or not draft.finished:
+        return redirect("sign_up")
+    form = EmailForm(request.POST if request.method == "POST" else None, initial=drafts.answers(draft))
+    if not form.is_valid():
+        return render(
+            request,
+            "registrants/change_email.html",
+            {"form": form, "title": _("Your e-mail address"), "doubts": form.doubts},
+            status=422 if form.is_bound else 200,
+        )
+    email = form.cleaned_data["email"]
+    if draft.registrant_id is None or links.change_address(draft.registrant_id, email):
+        drafts.change_email(draft, email)
+    if draft.registrant_id is None:
+        drafts.finish(draft, sign_up_of(draft, drafts.answers(draft) | {"email": email}))
+    return redirect("check_mail")
+
+
+@never_cache
+def open_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The mailed link. A mail scanner's GET changes nothing: the button's POST verifies."""
+    link = links.Link.read(token)
+    if link is None:
+        return render(request, "registrants/link_used.html", status=404)
+    if request.method != "POST":
+        return render(request, "registrants/open_link.html")
+    [outcome] = links.open_links([links.Opened(token)])
+    match outcome:
+        case links.Outcome.VERIFIED | links.Outcome.TAKEN:
+            sign_in_as(request, link.registrant_id)
+            return redirect("status")
+        case links.Outcome.ALREADY if request.session.get(SESSION_KEY) == link.registrant_id:
+            return redirect("status")  # a second click
+        case _:
+            return render(request, "registrants/link_used.html", status=410)
+
+
+# The one-time code
+
+
+@signed_in
+def code(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    if registrant.stage != Stage.IDENTITY_VERIFIED:
+        return redirect("status")
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        [outcome] = phone.type_codes([phone.Typed(registrant.pk, form.cleaned_data["code"])])
+        if outcome in (phone.Outcome.VERIFIED, phone.Outcome.TAKEN):
+            return redirect("status")
+        form.add_error("code", _refusal(outcome is phone.Outcome.TOO_MANY))
+    return _code_page(request, registrant, form)
+
+
+def _refusal(too_many: bool) -> str:
+    if too_many:
+        return _("Too many tries. For your safety the code page is closed for now; come back in 24 hours.")
+    # One text for wrong, expired and used: it tells a guesser nothing.
+    return _("This code is not right, or no longer works. Check the newest SMS, or ask for a new code.")
+
+
+def _code_page(request: HttpRequest, registrant: Registrant, form: CodeForm, *, sent: bool = False) -> HttpResponse:
+    sendable = codes.sendable(registrant.pk)
+    return render(
+        request,
+        "registrants/code.html",
+        {
+            "form": form,
+            "title": _("Type the code"),
+            "phone": mask_phone(signin.open_person(registrant.pk).phone),
+            "wait": sendable.wait,
+            "no_more": sendable.never,
+            "number_dead": registrant.drop_off == DropOff.NUMBER_DEAD,
+            "sent": sent,
+        },
+        status=422 if form.is_bound else 200,
+    )
+
+
+@require_POST
+@signed_in
+def resend_code(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    if registrant.stage != Stage.IDENTITY_VERIFIED:
+        return redirect("status")
+    sent = phone.send_code(registrant.pk)
+    return _code_page(request, registrant, CodeForm(), sent=sent)
+
+
+@signed_in
+def change_phone(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    if registrant.stage != Stage.IDENTITY_VERIFIED:
+        return redirect("status")
+    form = PhoneForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        phone.change_number(registrant.pk, form.cleaned_data["phone"])
+        return redirect("code")
+    context = {"form": form, "title": _("Another phone number"), "doubts": form.doubts}
+    return render(request, "registrants/phone.html", context, status=422 if form.is_bound else 200)
+
+
+# Where I stand
+
+
+@require_safe
+@signed_in
+def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    return render(
+        request,
+        "registrants/status.html",
+        {
+            "registrant": registrant,
+            "person_name": signin.open_person(registrant.pk).name,
+            "ladder": status.ladder(registrant),
+            "reason": status.why(registrant),
+            "next_step": status.next_step(registrant),
+            "waits_for_us": status.waits_for_us(registrant),
+            "wave": registrant.wave_id,
+        },
+    )
+
+
+@signed_in
+def correct_identity(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    """NIK, KK number, birth date and name once more, after Dukcapil has said no."""
+    if registrant.stage != Stage.EMAIL_VERIFIED or not registrant.drop_off:
+        return redirect("status")
+    person = signin.open_person(registrant.pk)
+    initial = {"name": person.name, "nik": person.nik, "kk": person.kk, "birth_date": person.birth_date, "sex": registrant.sex}
+    form = IdentityForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_valid():
+        changes = {name: form.cleaned_data[name] for name in ("name", "nik", "kk", "birth_date")}
+        identity.correct(registrant.pk, sex=form.cleaned_data["sex"], **changes)
+        return redirect("status")
+    context = {"form": form, "title": _("Correct my data"), "doubts": form.doubts, "reason": status.why(registrant)}
+    return render(request, "registrants/correct_identity.html", context, status=422 if form.is_bound else 200)
+
+
+# Signing in and out
+
+
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    form = EmailForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        signin.ask_by_email(form.cleaned_data["email"])
+        return render(request, "registrants/sign_in_sent.html", {"email": form.cleaned_data["email"]})
+    context = {"form": form, "title": _("Sign in"), "doubts": form.doubts}
+    return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
+
+
+@never_cache
+def use_sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The mailed link: a GET shows a button, its POST signs in, once."""
+    if request.method != "POST":
+        return render(request, "registrants/open_sign_in_link.html")
+    found = signin.use_link(token)
+    if found and found.registrant_id:
+        sign_in_as(request, found.registrant_id)
+        return redirect("status")
+    if found and found.draft_id:
+        return with_draft(redirect("sign_up"), found.draft_id)
+    return render(request, "registrants/link_used.html", status=410)
+
+
+PHONE_KEY = "signing_in_by_phone"
+
+
+@never_cache
+def sign_in_by_phone(request: HttpRequest) -> HttpResponse:
+    form = PhoneForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        # Whoever it is, the next page is the same; nobody's id never has a right code.
+        request.session[PHONE_KEY] = signin.ask_by_phone(form.cleaned_data["phone"]) or 0
+        return redirect("sign_in_code")
+    context = {"form": form, "title": _("Sign in by SMS"), "doubts": form.doubts}
+    return render(request, "registrants/sign_in_phone.html", context, status=422 if form.is_bound else 200)
+
+
+@never_cache
+def sign_in_code(request: HttpRequest) -> HttpResponse:
+    if PHONE_KEY not in request.session:
+        return redirect("sign_in_phone")
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        registrant_id = request.session[PHONE_KEY]
+        if signin.use_code(registrant_id, form.cleaned_data["code"]):
+            sign_in_as(request, registrant_id)
+            return redirect("status")
+        form.add_error("code", _refusal(too_many=False))
+    context = {"form": form, "title": _("Type the code"), "signing_in": True}
+    return render(request, "registrants/code.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    auth.logout(request)
+    return redirect("home")
