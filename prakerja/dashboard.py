@@ -40,7 +40,7 @@ def staff_only(page: Page) -> Page:
 class Reason(NamedTuple):
     label: str
     people: int
-    #: Of those who stand on the rung and are not on the next one.
+    #: Of those who have reached the rung.
     share: float
 
 
@@ -54,12 +54,15 @@ class Line(NamedTuple):
     share_of_all: float | None
     #: Not on the next rung now, for whatever reason.
     lost: int
+    lost_share: float
     drop_offs: list[Reason]
     waiting: int
+    waiting_share: float
     waiting_label: str
 
 
 def line(rung: funnel.Rung) -> Line:
+    people = rung.people or 1
     lost = rung.waiting + sum(entry.people for entry in rung.lost)
     return Line(
         stage=rung.stage,
@@ -68,8 +71,10 @@ def line(rung: funnel.Rung) -> Line:
         share_of_above=rung.share_of_above,
         share_of_all=rung.share_of_all,
         lost=lost,
-        drop_offs=[Reason(str(entry.reason.label), entry.people, entry.people / lost) for entry in rung.lost],
+        lost_share=lost / people,
+        drop_offs=[Reason(str(entry.reason.label), entry.people, entry.people / people) for entry in rung.lost],
         waiting=rung.waiting,
+        waiting_share=rung.waiting / people,
         waiting_label=rung.stage.waiting,
     )
 
@@ -78,45 +83,54 @@ def line(rung: funnel.Rung) -> Line:
 @staff_only
 def funnel_page(request: HttpRequest) -> HttpResponse:
     """The first screen: the eight rungs, for all, until a wave or for one wave, now or as of any past hour."""
-    asked = _asked(request)
+    asked = _asked(filters(request))
     error = None
     try:
         view = asking.view_of(asked)
     except asking.BadView as bad:
         view, error = funnel.View(), bad
     found = funnel.read(view)
-    query = urlencode({name: value for name, value in asked.items() if value})
+    query = urlencode(asked)
     provinces = [
         {"name": row.province.label, "registered": row.people[Stage.REGISTERED], "verified": row.people[Stage.PHONE_VERIFIED]}
         for row in funnel.by_province(view)
     ]
     context: dict[str, Any] = {
-        "funnel": {"title": _title(view), "as_of": view.as_of, "rungs": [line(rung) for rung in found.rungs]},
-        "registered": found.registered,
+        "funnel": {
+            "title": _title(view),
+            "as_of": view.as_of,
+            "read_at": timezone.now(),
+            "rungs": [line(rung) for rung in found.rungs],
+        },
         "provinces": provinces,
-        "waves": Wave.objects.all(),
-        "view": view,
-        "asked": request.GET,
-        "error": error.message if error else None,
-        "now": timezone.now(),
-        "query": query,
+        "waves": list(Wave.objects.values_list("number", flat=True)),
+        "filters": filters(request),
+        "problem": error.message if error else None,
         "json_url": f"{reverse('api_funnel')}{'?' if query else ''}{query}",
-        "live": view.as_of is None and error is None,
     }
     template = "office/_funnel.html" if request.headers.get("HX-Request") else "office/funnel.html"
     return render(request, template, context, status=422 if error else 200)
 
 
-def _asked(request: HttpRequest) -> dict[str, str]:
-    """The filter form's fields in the words of the API: the scope says which of the wave fields counts."""
-    asked = {name: request.GET.get(name, "") for name in ("wave", "until_wave")}
-    scope = request.GET.get("scope")
-    if scope:
-        number = request.GET.get("wave", "")
-        asked = {"wave": number if scope == "wave" else "", "until_wave": number if scope == "until" else ""}
-    day, time = request.GET.get("as_of_date", ""), request.GET.get("as_of_time", "")
-    asked["as_of"] = request.GET.get("as_of", "") or (f"{day}T{time}" if day and time else day)
-    return asked
+def filters(request: HttpRequest) -> dict[str, str]:
+    """What the filter form holds; links in the words of the API fill it too."""
+    found = {name: request.GET.get(name, "").strip() for name in ("scope", "wave", "date", "time")}
+    if not found["scope"]:
+        found["scope"] = "until" if request.GET.get("until_wave") else "wave" if found["wave"] else "all"
+        found["wave"] = found["wave"] or request.GET.get("until_wave", "").strip()
+    if as_of := request.GET.get("as_of", "").strip():
+        found["date"], _, found["time"] = as_of.partition("T")
+    return found
+
+
+def _asked(filters: dict[str, str]) -> dict[str, str]:
+    """The filters in the words of the API: the scope says which wave parameter counts."""
+    asked = {
+        "wave": filters["wave"] if filters["scope"] == "wave" else "",
+        "until_wave": filters["wave"] if filters["scope"] == "until" else "",
+        "as_of": f"{filters['date']}T{filters['time']}" if filters["time"] else filters["date"],
+    }
+    return {name: value for name, value in asked.items() if value}
 
 
 def _title(view: funnel.View) -> str:

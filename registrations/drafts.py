@@ -87,6 +87,11 @@ def _already_registered(email: str, language: str) -> Mail:
     return letters.already_registered(email, language, url=f"{settings.BASE_URL}/masuk/")
 
 
+def wait_for_mail(draft: Draft) -> int:
+    """Seconds until the link may be mailed again; 0: now."""
+    return allowance.wait(draft.mailed_at, timezone.now())
+
+
 def mail_again(draft: Draft) -> int:
     """Mail a finished sign-up's link again, if the limits allow it now; seconds to wait if they do not, else 0."""
     with transaction.atomic():

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registrations import inputs, nik
+from registrations import inputs
+from registrations.nik import Doubt, kk_guard, parse_kk, parse_nik, typo_guard
 from registrations.models import Education, Employment, Sex
 from registrations.regions import Province
 
@@ -88,25 +89,41 @@ class BirthDateField(forms.MultiValueField):
         return cleaned(lambda _: inputs.clean_birth_date(born, timezone.localdate()))("")  # type: ignore[no-any-return]
 
 
+class Shown(NamedTuple):
+    """A doubt as the page shows it."""
+
+    message: Any
+    blocking: bool
+    #: The digits of the number in question, and whether each one is doubtful.
+    digits: list[tuple[str, bool]]
+
+
 class PageForm(forms.Form):
     """A page of the sign-up."""
 
-    #: What may be wrong but need not be: shown once, then taken as typed.
-    doubts: list[nik.Doubt]
-    confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    #: Ticked beside the doubts.
+    confirmed = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.doubts = []
+        #: What is probably a slip, to be looked at on top of the page.
+        self.doubts: list[Shown] = []
         self.use_required_attribute = False
         for name, field in self.fields.items():
             field.error_messages["required"] = _REQUIRED.get(name, _("Please fill this in."))
 
-    def doubt(self, doubt: nik.Doubt) -> None:
-        """Ask once whether this is right as typed."""
-        self.doubts.append(doubt)
-        if not self.cleaned_data.get("confirmed"):
-            self.add_error(doubt.field, ValidationError(doubt.message, code=doubt.code))
+    def visible_fields(self) -> list[forms.BoundField]:
+        """All but the confirmation, which stands beside the doubts."""
+        return [field for field in super().visible_fields() if field.name != "confirmed"]
+
+    def doubt(self, doubt: Doubt) -> None:
+        """Point at a probable slip: a contradiction must be corrected, a mere doubt need only be confirmed once."""
+        if not doubt.blocking and self.cleaned_data.get("confirmed"):
+            return
+        number = self.cleaned_data.get(doubt.field, "")
+        digits = [(digit, at in doubt.positions) for at, digit in enumerate(number, start=1)] if doubt.positions else []
+        self.doubts.append(Shown(doubt.message, doubt.blocking, digits))
+        self.add_error(doubt.field, ValidationError(doubt.message, code=doubt.code))
 
 
 _REQUIRED: Mapping[str, Any] = {
@@ -139,7 +156,7 @@ class EmailForm(PageForm):
         email = self.cleaned_data.get("email")
         if email and (hint := inputs.email_hint(email)):
             message = _("Did you mean %(hint)s? If your address is right as typed, continue once more.") % {"hint": hint}
-            self.doubt(nik.Doubt(code="email_typo", message=message, field="email", positions=(), blocking=False))
+            self.doubt(Doubt(code="email_typo", message=message, field="email", positions=(), blocking=False))
         return self.cleaned_data
 
 
@@ -148,13 +165,13 @@ class IdentityForm(PageForm):
         inputs.clean_name, label=_("Name"), help_text=_("As on your KTP."), widget=forms.TextInput({"autocomplete": "name"})
     )
     nik = CleanField(
-        lambda text: nik.parse_nik(text).text,
+        lambda text: parse_nik(text).text,
         label=_("NIK"),
         help_text=_("The 16 digits on top of your KTP."),
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "maxlength": 30}),
     )
     kk = CleanField(
-        nik.parse_kk,
+        parse_kk,
         label=_("KK number"),
         help_text=_("The 16 digits on top of your family card (Kartu Keluarga)."),
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "maxlength": 30}),
@@ -169,12 +186,12 @@ class IdentityForm(PageForm):
         typed = self.cleaned_data
         if typed.get("nik") and typed.get("birth_date"):
             sex = Sex(typed["sex"]) if typed.get("sex") else None
-            for doubt in nik.typo_guard(nik.parse_nik(typed["nik"]), typed["birth_date"], sex):
-                if doubt.blocking:
-                    self.doubts.append(doubt)
-                    self.add_error(doubt.field, ValidationError(doubt.message, code=doubt.code))
-                else:
-                    self.doubt(doubt)
+            parsed = parse_nik(typed["nik"])
+            doubts = typo_guard(parsed, typed["birth_date"], sex)
+            if typed.get("kk"):
+                doubts += kk_guard(typed["kk"], parsed)
+            for doubt in doubts:
+                self.doubt(doubt)
         return typed
 
 

@@ -22,6 +22,7 @@ from registrations.regions import LAST_SUB_DISTRICT, REGENCIES, Province
 MALE = 1
 FEMALE = 2
 
+_PROVINCES = {str(province.value): province for province in Province}
 # Spaces, dots, dashes of all kinds, and the apostrophe by which spreadsheets mark text.
 _SEPARATORS = re.compile(r"^'|[\s.\-\u2010-\u2015\u2212]")
 
@@ -76,7 +77,8 @@ def parse_nik(text: str) -> Nik:
         letters=_("A NIK has digits only."),
         length=_("A NIK has 16 digits; this one has {count}."),
     )
-    if int(nik[:2]) not in Province:
+    province = _PROVINCES.get(nik[:2])
+    if province is None:
         raise NikError("province", _("No NIK begins with {digits}: there is no such province."), digits=nik[:2])
     day, month, year = int(nik[6:8]), int(nik[8:10]), int(nik[10:12])
     sex = MALE
@@ -98,7 +100,7 @@ def parse_nik(text: str) -> Nik:
         )
     return Nik(
         text=nik,
-        province=Province(int(nik[:2])),
+        province=province,
         regency=int(nik[:4]),
         sub_district=int(nik[4:6]),
         birth_day=day,

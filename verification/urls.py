@@ -4,6 +4,7 @@ from verification import views
 
 urlpatterns = [
     path("daftar/surel/", views.check_mail, name="check_mail"),
+    path("daftar/surel/lagi/", views.resend_mail, name="resend_mail"),
     path("daftar/surel/ganti/", views.change_email, name="change_email"),
     path("surel/<str:token>/", views.open_link, name="open_link"),
     path("masuk/", views.sign_in, name="sign_in"),

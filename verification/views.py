@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from registrations import drafts
 from registrations.forms import CodeForm, EmailForm, IdentityForm, PhoneForm
 from registrations.inputs import mask_email, mask_phone
-from registrations.models import Registrant
+from registrations.models import Draft, Registrant
 from registrations.stages import DropOff, Stage
 from registrations.views import draft_of, sign_up_of, with_draft
 from verification import codes, identity, links, phone, signin, status
@@ -54,13 +54,23 @@ def check_mail(request: HttpRequest) -> HttpResponse:
     draft = draft_of(request)
     if draft is None or not draft.finished:
         return redirect("sign_up")
-    wait = drafts.mail_again(draft) if request.method == "POST" else 0
-    given = drafts.answers(draft)
-    return render(
-        request,
-        "registrants/check_mail.html",
-        {"email": mask_email(given["email"]), "wait": wait, "sent_again": request.method == "POST" and not wait},
-    )
+    return _check_mail_page(request, draft)
+
+
+def _check_mail_page(request: HttpRequest, draft: Draft, *, sent: bool = False) -> HttpResponse:
+    context = {"email_masked": mask_email(drafts.answers(draft)["email"]), "wait": drafts.wait_for_mail(draft), "sent": sent}
+    return render(request, "registrants/check_mail.html", context)
+
+
+@require_POST
+@never_cache
+def resend_mail(request: HttpRequest) -> HttpResponse:
+    draft = draft_of(request)
+    if draft is None or not draft.finished:
+        return redirect("sign_up")
+    sent = not drafts.mail_again(draft)
+    draft.refresh_from_db()
+    return _check_mail_page(request, draft, sent=sent)
 
 
 @never_cache
@@ -135,7 +145,7 @@ def _code_page(request: HttpRequest, registrant: Registrant, form: CodeForm, *, 
         {
             "form": form,
             "title": _("Type the code"),
-            "phone": mask_phone(signin.open_person(registrant.pk).phone),
+            "phone_masked": mask_phone(signin.open_person(registrant.pk).phone),
             "wait": sendable.wait,
             "no_more": sendable.never,
             "number_dead": registrant.drop_off == DropOff.NUMBER_DEAD,
@@ -177,7 +187,7 @@ def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
         "registrants/status.html",
         {
             "registrant": registrant,
-            "person_name": signin.open_person(registrant.pk).name,
+            "person_name_masked": signin.open_person(registrant.pk).name,
             "ladder": status.ladder(registrant),
             "reason": status.why(registrant),
             "next_step": status.next_step(registrant),
@@ -212,7 +222,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         signin.ask_by_email(form.cleaned_data["email"])
         return render(request, "registrants/sign_in_sent.html", {"email": form.cleaned_data["email"]})
-    context = {"form": form, "title": _("Sign in"), "doubts": form.doubts}
+    context = {"form": form, "by": "email", "doubts": form.doubts}
     return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
 
 
@@ -240,8 +250,8 @@ def sign_in_by_phone(request: HttpRequest) -> HttpResponse:
         # Whoever it is, the next page is the same; nobody's id never has a right code.
         request.session[PHONE_KEY] = signin.ask_by_phone(form.cleaned_data["phone"]) or 0
         return redirect("sign_in_code")
-    context = {"form": form, "title": _("Sign in by SMS"), "doubts": form.doubts}
-    return render(request, "registrants/sign_in_phone.html", context, status=422 if form.is_bound else 200)
+    context = {"form": form, "by": "sms", "doubts": form.doubts}
+    return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
 
 
 @never_cache
@@ -255,7 +265,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
             sign_in_as(request, registrant_id)
             return redirect("status")
         form.add_error("code", _refusal(too_many=False))
-    context = {"form": form, "title": _("Type the code"), "signing_in": True}
+    context = {"form": form, "purpose": "sign_in"}
     return render(request, "registrants/code.html", context, status=422 if form.is_bound else 200)
 
 

@@ -127,7 +127,10 @@ class Postgres(Daemon):
 
     def _works(self, identity: Identity) -> bool:
         enter = ["sh", "-c", 'cd "$0" && "$1" --version', str(self.data.parent), str(self.bin / "postgres")]
-        return self._step(identity, enter)
+        try:
+            return self._step(identity, enter)
+        except PermissionError:  # nobody cannot even come as far as the folder
+            return False
 
     def _step(self, identity: Identity, argv: list[str]) -> bool:
         """Run to its end a program as the server's identity; say whether it went well."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -79,7 +80,7 @@ class Simulation:
         With `pipeline`, this process does the pipeline's work too; without, workers elsewhere do it, and this one only
         sends people in and is the inhabitants.
         """
-        people = self.sign_ups()
+        people = self.population.people(start=self.run.sent_in)
         while True:
             sent = outstanding(PIPELINE + HOMES) < ON_THE_WAY and self._send_in(people, batch)
             worked = self._inhabitants(batch) + (pipeline_once(batch) if pipeline else 0)
@@ -98,7 +99,7 @@ class Simulation:
 
     def _send_in(self, people: Iterator[SimulatedPerson], batch: int) -> bool:
         """Send the next people in; False when there are none left."""
-        sign_ups = [sign_up_of(person, self.run.seed) for person, _ in zip(people, range(batch), strict=False)]
+        sign_ups = [sign_up_of(person, self.run.seed) for person in islice(people, batch)]
         if not sign_ups:
             return False
         with transaction.atomic():
@@ -106,10 +107,6 @@ class Simulation:
             self.run.sent_in += len(sign_ups)
             self.run.save(update_fields=["sent_in"])
         return True
-
-    def sign_ups(self) -> Iterator[SimulatedPerson]:
-        """Those who are still to be sent in, in order of time."""
-        return (self.population.person(number) for number in range(self.run.sent_in, self.population.size))
 
 
 def pipeline_once(batch: int) -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import environ
 import psycopg2
@@ -44,8 +45,8 @@ def another_user(servers: Servers) -> Iterator[Callable[[], "subprocess.Popen[st
 
     def start(**environment: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", USER, str(servers.state)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, cwd=PROJECT, env=os.environ | environment, **pipes)
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, cwd=PROJECT, env=os.environ | environment, stdin=pipe, stdout=pipe, text=True)
         started.append(process)
         return process
 
@@ -60,14 +61,14 @@ def is_up(process: "subprocess.Popen[str]") -> bool:
     return process.stdout.readline() == "up\n"
 
 
-def ask(ends: Endpoints, question: str) -> object:
+def ask(ends: Endpoints, question: str) -> Any:
     """Ask PostgreSQL, at the address that the settings make of the URL."""
     address = environ.Env.db_url_config(ends.database_url)
     connection = psycopg2.connect(dbname=address["NAME"], host=address["HOST"], user=address["USER"])
     connection.autocommit = True
     with closing(connection), connection.cursor() as cursor:
         cursor.execute(question)
-        return cursor.fetchone()[0] if cursor.description else None
+        return cursor.fetchall()[0][0] if cursor.description else None
 
 
 def none_runs(servers: Servers) -> bool:
@@ -214,8 +215,9 @@ def test_root_without_user_namespaces_runs_it_as_nobody(servers: Servers, anothe
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "sh").symlink_to("/bin/sh")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)  # pytest closes its folders to others
+    for folder in (tmp_path, *tmp_path.parents):
+        if "pytest" in str(folder):
+            folder.chmod(0o711)  # pytest closes its folders to others
     if not nobody_may_enter(servers.postgres.bin):
         pytest.skip("nobody cannot reach the programs here")
 

@@ -42,9 +42,7 @@ def test_a_share_is_rounded_and_not_cut_off(share: float, written: str) -> None:
         assert plain(percent(share)).replace(".", "") == written.replace(".", "")
 
 
-@pytest.mark.parametrize(
-    ("language", "written"), [("id", "15 Sep 2020 18.35 WIB"), ("en", "15 Sep 2020 18:35 WIB")]
-)
+@pytest.mark.parametrize(("language", "written"), [("id", "15 Sep 2020 18.35 WIB"), ("en", "15 Sep 2020 18:35 WIB")])
 def test_a_moment_is_told_in_jakarta_by_default(language: str, written: str) -> None:
     with override(language):
         assert plain(moment(BRIEFING)) == written

@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from datetime import date
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -300,6 +301,27 @@ def test_whatever_is_typed_is_a_mobile_number_or_an_input_error(typed):
     else:
         assert clean_phone(phone) == phone
         assert phone.startswith("+628")
+
+
+def test_628_without_a_plus_is_a_mobile_number_not_the_town_with_area_code_0628():
+    assert clean_phone("62810023456") == "+62810023456"
+
+
+@pytest.mark.parametrize("start", ["+62", "0", ""])
+def test_a_number_is_a_mobile_number_exactly_when_the_library_says_so(start):
+    for prefix in range(100, 1000):
+        for length in range(4, 12):
+            digits = f"{prefix}{'023456789123'[:length]}"
+            try:
+                phone = phonenumbers.parse(start + digits, "ID")
+                mobile = phonenumbers.is_valid_number_for_region(phone, "ID")
+                mobile = mobile and phonenumbers.number_type(phone) == phonenumbers.PhoneNumberType.MOBILE
+            except phonenumbers.NumberParseException:
+                mobile = False
+            if mobile:
+                assert clean_phone(start + digits) == phonenumbers.format_number(phone, phonenumbers.PhoneNumberFormat.E164)
+            else:
+                assert_told_why(refused(clean_phone, start + digits))
 
 
 def test_the_operator_of_a_number_is_known():

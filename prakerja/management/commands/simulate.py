@@ -59,7 +59,7 @@ class Command(BaseCommand):
         if options["reset"]:
             drive.forget_everything()
         scale: Fraction = options["scale"] or Fraction(options["registrants"], programme.REGISTERED)
-        plans = [plan for plan in programme.plan(scale) if plan.number in options["waves"]]
+        plans = programme.plan(scale, options["waves"])
         try:
             simulation = drive.begin(plans, scale=scale, seed=options["seed"])
         except drive.NotFresh as error:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
                 return
             raise CommandError(f"{error} Start with --reset to forget them.") from error
         with tqdm(
-            total=simulation.goal, initial=simulation.done(), unit=" climbs", disable=None, file=sys.stderr, mininterval=0.5
+            total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5
         ) as bar:
             simulation.drive(
                 batch=settings.BATCH_SIZE,
