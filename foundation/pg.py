@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import StringIO
-from typing import TypeAlias
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper

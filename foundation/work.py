@@ -341,7 +341,7 @@ def retry_set_aside(queue: str, subjects: Sequence[int]) -> int:
     with transaction.atomic():
         rows = list(SetAside.objects.select_for_update().filter(queue=queue, subject__in=subjects))
         for row in rows:
-            enqueue_items(queue, [Item(row.subject, row.instant, row.note)])
+            enqueue_items(queue, [Item(row.subject, row.instant, bytes(row.note) if row.note else None)])
         SetAside.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
 

@@ -27,6 +27,16 @@ RESTARTS_A_MINUTE = 5
 PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
 PYTHON = sys.executable
 MANAGE = (PYTHON, "manage.py")
+# In one process: loading Django three times would cost a second start some seconds.
+PREPARE = """
+import os, django
+from django.core.management import call_command
+os.environ["DJANGO_SETTINGS_MODULE"] = "prakerja.settings"
+django.setup()
+call_command("migrate")
+call_command("collectstatic", interactive=False)
+call_command("demo_staff")
+"""
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -61,15 +71,14 @@ class Demo:
         """Start a child that is to stay; its output goes to `<state>/<name>.log`."""
         self.children.append(Child(name, command, self._logged(name, command)))
 
-    def run(self, *command: str, quiet: bool = True) -> None:
+    def run(self, name: str, *command: str, quiet: bool = True) -> None:
         """Run a command to its end, minding the children meanwhile. Raises `DemoError` when it fails."""
-        name = command[len(MANAGE)]
         process = self._logged(name, command) if quiet else self._spawn(command, None)
         while process.poll() is None:
             self.mind_children()
             time.sleep(0.05)
         if process.returncode:
-            raise DemoError(f"`{name}` failed{f'; see {self.state / name}.log' if quiet else ''}.")
+            raise DemoError(f"{name} failed{f'; see {self.state / name}.log' if quiet else ''}.")
 
     def wait_until_up(self) -> None:
         """Wait until the web process answers. Raises `DemoError` after a minute."""
@@ -205,9 +214,7 @@ def show(scale: str, wanted_port: int) -> NoReturn:
             port = free_port(wanted_port)
             url = f"http://127.0.0.1:{port}"
             demo = Demo(servers, url, addresses | {"DEMO": "1", "DEBUG": "0", "BASE_URL": url})
-            demo.run(*MANAGE, "migrate")
-            demo.run(*MANAGE, "collectstatic", "--noinput")
-            demo.run(*MANAGE, "demo_staff")
+            demo.run("prepare", PYTHON, "-c", PREPARE)
             gunicorn = ["gunicorn", "prakerja.wsgi", "--workers", "2", "--threads", "4", "--worker-class", "gthread"]
             demo.start("web", PYTHON, "-m", *gunicorn, "--bind", f"127.0.0.1:{port}")
             celery = (PYTHON, "-m", "celery", "-A", "prakerja")
@@ -217,8 +224,8 @@ def show(scale: str, wanted_port: int) -> NoReturn:
             demo.wait_until_up()
             say(f"{url}/ is up ({time.monotonic() - began:.1f} s)")
 
-            demo.run(*MANAGE, "simulate", "--scale", scale, "--workers", "0", "--if-empty", quiet=False)
-            demo.run(*MANAGE, "funnel", quiet=False)
+            demo.run("simulate", *MANAGE, "simulate", "--scale", scale, "--workers", "0", "--if-empty", quiet=False)
+            demo.run("funnel", *MANAGE, "funnel", quiet=False)
             say(
                 f"\n  Registrants   {url}/\n"
                 f"  Office        {url}/pmo/   petugas / prakerja-demo\n"

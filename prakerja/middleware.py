@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
 
+from verification.views import SESSION_KEY
+
 View = Callable[[HttpRequest], HttpResponse]
 
 
@@ -19,7 +21,7 @@ def chosen_language(get_response: View) -> View:
         chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
         language = chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
         with translation.override(language):
-            request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
+            request.LANGUAGE_CODE = language
             response = get_response(request)
         response.headers.setdefault("Content-Language", language)
         return response
@@ -39,7 +41,9 @@ class DatabaseDown:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, OperationalError | InterfaceError):
             return None
-        return render(request, "503.html", status=503, headers={"Retry-After": "5"})
+        response = render(request, "503.html", status=503)
+        response.headers["Retry-After"] = "5"
+        return response
 
 
 database_down = DatabaseDown
@@ -47,4 +51,10 @@ database_down = DatabaseDown
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """Context of every template."""
-    return {"demo": settings.DEMO}
+    match = request.resolver_match
+    return {
+        "demo": settings.DEMO,
+        "here": match.url_name if match else None,
+        # A visitor without the cookie has no session to be looked up.
+        "registrant": settings.SESSION_COOKIE_NAME in request.COOKIES and SESSION_KEY in request.session,
+    }

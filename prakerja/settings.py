@@ -6,6 +6,7 @@
 import base64
 import json
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,16 @@ def _made_up_keys() -> dict[str, str]:
     """Keys for a demo or a developer's machine: drawn once, kept in the state folder."""
     path = STATE_DIR / "keys.json"
     if not path.exists():
-        key = lambda: base64.b64encode(secrets.token_bytes(32)).decode()  # noqa: E731
+        keys = [base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(3)]
         STATE_DIR.mkdir(exist_ok=True)
         draft = path.with_suffix(f".{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
-        draft.write_text(json.dumps({"SECRET_KEY": key(), "SEALING_KEYS": f"1:{key()}", "DIGEST_KEY": key()}))
-        try:
-            path.hardlink_to(draft)  # whoever comes first wins; all others read the winner's
-        except FileExistsError:
-            pass
+        draft.write_text(json.dumps({"SECRET_KEY": keys[0], "SEALING_KEYS": f"1:{keys[1]}", "DIGEST_KEY": keys[2]}))
+        with suppress(FileExistsError):  # whoever comes first wins; all others read the winner's
+            path.hardlink_to(draft)
         draft.unlink()
-    keys: dict[str, str] = json.loads(path.read_text())
-    return keys
+    made_up: dict[str, str] = json.loads(path.read_text())
+    return made_up
 
 
 _keys: dict[str, str] = {name: env.str(name, default="") for name in ("SECRET_KEY", "SEALING_KEYS", "DIGEST_KEY")}

@@ -22,7 +22,7 @@ class FunnelView(APIView):
     def get(self, request: Request) -> Response:
         unknown = sorted(set(request.query_params) - PARAMETERS)
         if unknown:
-            raise ValidationError({name: "Unknown parameter." for name in unknown})
+            raise ValidationError(dict.fromkeys(unknown, "Unknown parameter."))
         try:
             view = asking.view_of(request.query_params)
         except asking.BadView as error:

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registrations import inputs
-from registrations.nik import Doubt, kk_guard, parse_kk, parse_nik, typo_guard
 from registrations.models import Education, Employment, Sex
+from registrations.nik import Doubt, kk_guard, parse_kk, parse_nik, typo_guard
 from registrations.regions import Province
 
 

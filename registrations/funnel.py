@@ -146,7 +146,7 @@ def _sums(view: View, *, national: bool) -> list[tuple[int, int, int, int]]:
             """,
             [national, first, last, *moments[:-1], first, last, *moments[-1:]],
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def fold() -> int:
@@ -271,7 +271,8 @@ def recount() -> Recount:
         cursor.execute(_RECOUNT)
         differences = [Difference._make(row) for row in cursor.fetchall()]
         cursor.execute("SELECT (SELECT count(*) FROM registrations_registrant), (SELECT count(*) FROM registrations_cell)")
-        return Recount(*cursor.fetchone(), differences)
+        registrants, cells = cursor.fetchone()
+        return Recount(registrants, cells, differences)
 
 
 def until_now(now: datetime) -> datetime:

@@ -60,7 +60,7 @@ def climb(to: Stage, at: Mapping[int, datetime]) -> int:
             """,
             [to, array(at), array(at.values()), to.below],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def drop_off(reasons: Mapping[int, DropOff], at: Mapping[int, datetime]) -> int:
@@ -79,7 +79,7 @@ def drop_off(reasons: Mapping[int, DropOff], at: Mapping[int, datetime]) -> int:
             """,
             [array(reasons), array(map(int, reasons.values())), array(at[id] for id in reasons)],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def clear_drop_off(ids: Sequence[int], stage: Stage, at: datetime) -> int:
@@ -92,7 +92,7 @@ def clear_drop_off(ids: Sequence[int], stage: Stage, at: datetime) -> int:
             """,
             [at, array(ids), stage],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 @contextmanager

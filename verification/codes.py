@@ -27,7 +27,8 @@ GAP = timedelta(seconds=30)
 _NEXT_SEND = f"""
     greatest(
         code.sent_at[cardinality(code.sent_at)]
-            + interval '{GAP.seconds} s' * 2 ^ (SELECT count(*) - 1 FROM unnest(code.sent_at) sent WHERE sent > clock_timestamp() - interval '1 h'),
+            + interval '{GAP.seconds} s'
+                * 2 ^ (SELECT count(*) - 1 FROM unnest(code.sent_at) sent WHERE sent > clock_timestamp() - interval '1 h'),
         code.sent_at[cardinality(code.sent_at) - {SENDS_PER_HOUR - 1}] + interval '1 h',
         code.sent_at[cardinality(code.sent_at) - {SENDS_PER_DAY - 1}] + interval '1 day'
     )
@@ -68,7 +69,7 @@ def issue(registrant_ids: Sequence[int], *, randbelow: Callable[[int], int] = se
         cursor.execute(
             f"""
             INSERT INTO verification_onetimecode AS code (registrant_id, challenge, mac, expires_at, sent_at)
-            SELECT id, challenge, mac, clock_timestamp() + %s, ARRAY[clock_timestamp()]
+            SELECT id, challenge, mac, clock_timestamp() + %s * interval '1 s', ARRAY[clock_timestamp()]
             FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[]) AS new (id, challenge, mac)
             ON CONFLICT (registrant_id) DO UPDATE
             SET challenge = excluded.challenge, mac = excluded.mac, expires_at = excluded.expires_at, tries = 0,
@@ -76,7 +77,7 @@ def issue(registrant_ids: Sequence[int], *, randbelow: Callable[[int], int] = se
             WHERE code.life_tries < {TRIES_FOR_LIFE} AND coalesce({_NEXT_SEND} <= clock_timestamp(), true)
             RETURNING registrant_id
             """,
-            [LIFE, array(codes), array(code.challenge for code in codes.values()), array(map(_mac, codes.values()))],
+            [LIFE.seconds, array(codes), array(code.challenge for code in codes.values()), array(map(_mac, codes.values()))],
         )
         return {id: codes[id] for (id,) in cursor.fetchall()}
 
@@ -86,12 +87,12 @@ def renew(sent: Sequence[tuple[int, UUID]]) -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE verification_onetimecode code SET expires_at = clock_timestamp() + %s
+            UPDATE verification_onetimecode code SET expires_at = clock_timestamp() + %s * interval '1 s'
             FROM unnest(%s::bigint[], %s::uuid[]) AS sent (registrant_id, challenge)
             WHERE code.registrant_id = sent.registrant_id AND code.challenge = sent.challenge AND code.mac IS NOT NULL
             RETURNING code.registrant_id
             """,
-            [LIFE, array(id for id, _ in sent), array(challenge for _, challenge in sent)],
+            [LIFE.seconds, array(id for id, _ in sent), array(challenge for _, challenge in sent)],
         )
         return {id for (id,) in cursor.fetchall()}
 

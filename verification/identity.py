@@ -79,4 +79,4 @@ def correct(
 
 def _set_aside(subjects: Sequence[int]) -> None:
     now = timezone.now()
-    ladder.drop_off({id: DropOff.IDENTITY_REVIEW for id in subjects}, {id: now for id in subjects})
+    ladder.drop_off(dict.fromkeys(subjects, DropOff.IDENTITY_REVIEW), dict.fromkeys(subjects, now))

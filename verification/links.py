@@ -133,7 +133,7 @@ def open_links(opened: Sequence[Opened], *, clock: Clock = timezone.now) -> list
         owners = own(EmailOwner, [(id, email_digest(people[id].open().email)) for id in proven])
         climbing = {id: at for id, at in proven.items() if id in owners}
         ladder.climb(Stage.EMAIL_VERIFIED, climbing)
-        ladder.drop_off({id: DropOff.EMAIL_TAKEN for id in proven.keys() - owners}, proven)
+        ladder.drop_off(dict.fromkeys(proven.keys() - owners, DropOff.EMAIL_TAKEN), proven)
         own_time = any(entry.at for entry in opened)
         enqueue("identity", list(climbing), instants=list(climbing.values()) if own_time else None)
     outcomes |= {id: Outcome.VERIFIED if id in owners else Outcome.TAKEN for id in proven}
@@ -164,6 +164,6 @@ def _database_time() -> int:
 
 def _set_aside(subjects: Sequence[int]) -> None:
     now = timezone.now()
-    ladder.drop_off({id: DropOff.EMAIL_REVIEW for id in subjects}, {id: now for id in subjects})
+    ladder.drop_off(dict.fromkeys(subjects, DropOff.EMAIL_REVIEW), dict.fromkeys(subjects, now))
 
 

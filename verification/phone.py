@@ -182,4 +182,4 @@ def change_number(
 
 def _set_aside(subjects: Sequence[int]) -> None:
     now = timezone.now()
-    ladder.drop_off({id: DropOff.PHONE_REVIEW for id in subjects}, {id: now for id in subjects})
+    ladder.drop_off(dict.fromkeys(subjects, DropOff.PHONE_REVIEW), dict.fromkeys(subjects, now))

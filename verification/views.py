@@ -39,7 +39,7 @@ def signed_in(
     @never_cache
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **options: P.kwargs) -> HttpResponse:
-        registrant = Registrant.objects.filter(pk=request.session.get(SESSION_KEY)).first()
+        registrant = Registrant.objects.filter(pk=request.session.get(SESSION_KEY, 0)).first()
         return view(request, registrant, *args, **options) if registrant else redirect("sign_in")
 
     return guarded
@@ -221,7 +221,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = EmailForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         signin.ask_by_email(form.cleaned_data["email"])
-        return render(request, "registrants/sign_in_sent.html", {"email": form.cleaned_data["email"]})
+        return render(request, "registrants/sign_in_sent.html", {"email_masked": form.cleaned_data["email"]})
     context = {"form": form, "by": "email", "doubts": form.doubts}
     return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
 
@@ -230,7 +230,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def use_sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
     """The mailed link: a GET shows a button, its POST signs in, once."""
     if request.method != "POST":
-        return render(request, "registrants/open_sign_in_link.html")
+        return render(request, "registrants/open_link.html", {"purpose": "sign_in"})
     found = signin.use_link(token)
     if found and found.registrant_id:
         sign_in_as(request, found.registrant_id)

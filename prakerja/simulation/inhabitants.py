@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from foundation.sealing import unseal
 from foundation.work import Claim, Item, work_off
-from prakerja.simulation.population import Fate, Population, SimulatedPerson
+from prakerja.simulation.population import Population, SimulatedPerson
+from prakerja.simulation.programme import Fate
 from registrations import intake
 from verification import links, phone
 
@@ -38,9 +39,9 @@ def _open_links(claim: Claim, population: Population) -> None:
             opened.append(links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at))
             people.append(person)
     for entry, person, outcome in zip(opened, people, links.open_links(opened) if opened else [], strict=True):
-        if outcome is links.Outcome.EXPIRED and (link := links.Link.read(entry.token)):
+        if outcome is links.Outcome.EXPIRED and (mailed := links.Link.read(entry.token)):
             # The simulation stood still for more than a day: ask for another mail, as one would.
-            intake.send_link(link.registrant_id, at=_acts_at(person), instant=_acts_at(person))
+            intake.send_link(mailed.registrant_id, at=_acts_at(person), instant=_acts_at(person))
     with claim.settling():
         pass
 

@@ -105,7 +105,7 @@ NONSENSE: dict[str, Callable[[Form, Records], bytes | None]] = {
     "an error with status 200": lambda form, records: http({"error": "try again"}),
     "an answer and an error": lambda form, records: http({form.under: form.answers(records), "error": "partial"}),
     "the list twice": lambda form, records: http(
-        f'{{"{form.under}": {json.dumps(form.answers(records))}, "{form.under}": []}}'.encode()
+        f'{{"{form.under}": [], "{form.under}": {json.dumps(form.answers(records))}}}'.encode()
     ),
     "no list": lambda form, records: http({form.under: {"0": form.no}}),
     "no answers": lambda form, records: http({form.under: []}),

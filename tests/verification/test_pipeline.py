@@ -8,7 +8,7 @@ from foundation.email import Delivery as MailDelivery
 from foundation.models import Work
 from foundation.services import Unavailable
 from foundation.sms import Delivery as TextDelivery
-from foundation.work import outstanding
+from foundation.work import enqueue, outstanding
 from registrations import funnel, intake
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
 from registrations.stages import DropOff, Stage
@@ -194,7 +194,7 @@ def test_an_address_belongs_to_whoever_verifies_it_first(mailbox):
 def test_a_mismatch_stays_is_told_why_and_can_be_corrected(wrong, reason):
     right = make_person(1)
     registrant = make_registrant(stage=Stage.EMAIL_VERIFIED, number=1, **wrong)
-    links.enqueue("identity", [registrant.pk])
+    enqueue("identity", [registrant.pk])
 
     check_identities()
 
@@ -214,7 +214,7 @@ def test_a_mismatch_stays_is_told_why_and_can_be_corrected(wrong, reason):
 
 def test_an_answer_about_data_that_was_corrected_meanwhile_does_not_count():
     registrant = make_registrant(stage=Stage.EMAIL_VERIFIED)
-    links.enqueue("identity", [registrant.pk])
+    enqueue("identity", [registrant.pk])
     person = make_person(1)
 
     class Slow(MockDukcapil):
@@ -238,7 +238,7 @@ def test_a_nik_belongs_to_whoever_proves_it_first():
         *make_registrants(1, stage=Stage.EMAIL_VERIFIED, first=1),
         *make_registrants(1, stage=Stage.EMAIL_VERIFIED, first=2, nik=shared.nik, kk=shared.kk, birth_date=shared.birth_date),
     ]
-    links.enqueue("identity", ids)
+    enqueue("identity", ids)
 
     check_identities()
 
@@ -249,7 +249,7 @@ def test_a_nik_belongs_to_whoever_proves_it_first():
 
 def test_what_dukcapil_does_not_answer_stays_unknown():
     ids = make_registrants(4, stage=Stage.EMAIL_VERIFIED)
-    links.enqueue("identity", ids)
+    enqueue("identity", ids)
     dukcapil = Scripted([Verdict.MATCH, Verdict.UNKNOWN, Verdict.MATCH, Verdict.UNKNOWN], [Verdict.MATCH], Unavailable(), [Verdict.MATCH])
 
     for _ in range(4):
@@ -264,7 +264,7 @@ def test_what_dukcapil_does_not_answer_stays_unknown():
 
 def identified(count=1, **changes):
     ids = make_registrants(count, stage=Stage.IDENTITY_VERIFIED, **changes)
-    links.enqueue("phone", ids)
+    enqueue("phone", ids)
     return ids
 
 
@@ -344,4 +344,4 @@ def test_personal_data_is_nowhere_in_the_clear(mailbox):
     stored = OneTimeCode.objects.get(pk=id)
 
     assert mailbox.codes()[0].encode() not in bytes(stored.mac)
-    assert codes.LIFE == timedelta(minutes=5)
+    assert timedelta(minutes=5) == codes.LIFE

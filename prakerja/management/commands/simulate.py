@@ -3,7 +3,7 @@
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -36,6 +36,10 @@ def _waves(text: str) -> range:
     if not first.isdigit() or not (last or first).isdigit() or not 1 <= int(first) <= int(last or first) <= 8:
         raise ArgumentTypeError("waves are written like 3 or 1-8, from 1 to 8")
     return range(int(first), int(last or first) + 1)
+
+
+def _show(bar: "tqdm[NoReturn]", done: int) -> None:
+    bar.update(done - bar.n)
 
 
 class Command(BaseCommand):
@@ -73,7 +77,7 @@ class Command(BaseCommand):
             simulation.drive(
                 batch=settings.BATCH_SIZE,
                 pipeline=options["workers"] > 0,
-                progress=lambda: bar.update(simulation.done() - bar.n),
+                progress=lambda: _show(bar, simulation.done()),
             )
         self._report(simulation)
 
