@@ -1,6 +1,7 @@
 """Messages out: written in the transaction that causes them, sealed, sent by a worker, never lost."""
 
 import json
+from uuid import uuid4
 
 from foundation.email import Delivery, Email, Mail
 from foundation.sealing import seal, unseal
@@ -10,8 +11,9 @@ _PLACE = b"outbox"
 
 
 def post(mail: Mail) -> None:
-    """Send this mail when the caller's transaction commits."""
-    enqueue("messages", [0], notes=[seal(json.dumps(list(mail)).encode(), _PLACE)])
+    """Send this mail when the caller's transaction commits; asked again by the worker, it is the same message."""
+    unique = mail._replace(reference=f"{mail.reference}-{uuid4()}")
+    enqueue("messages", [0], notes=[seal(json.dumps(list(unique)).encode(), _PLACE)])
 
 
 def send_batch(*, email: Email, size: int) -> int:

@@ -209,6 +209,8 @@ if _smtp := env.str("SMTP_URL", default=""):
             "use_tls": _mail.get("EMAIL_USE_TLS", False),
             "use_ssl": _mail.get("EMAIL_USE_SSL", False),
         },
+        # One by one: no more than a server takes within a lease.
+        "RATE": env.float("SMTP_RATE", default=20.0),
     }
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kartu Prakerja <info@prakerja.example>")
 

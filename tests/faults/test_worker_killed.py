@@ -1,0 +1,101 @@
+"""A worker killed with -9 in the middle of a batch: nobody lost, nobody twice, done within the lease and a minute."""
+
+import os
+import time
+
+import pytest
+
+from foundation.models import MockMessage, SetAside, Work
+from foundation.work import outstanding, sweep
+from prakerja.simulation import drive, programme
+from registrations import funnel
+from registrations.intake import register
+from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
+from registrations.stages import Stage
+from tests.people import make_sign_up
+from tests.processes import kill, running, wait_until, worker_arguments
+
+LEASE = 5.0
+
+
+def hint(test_settings):
+    """Wake the workers as the beat's sweeper does."""
+    test_settings.HINTS = True
+    test_settings.CELERY_BROKER_URL = os.environ["REDIS_URL"]
+    sweep()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path, settings):
+    """The simulated programme through real workers, two of which are killed while people are in their hands."""
+    simulation = drive.begin(programme.plan_registrants(1500), scale=programme.Fraction(1500, programme.REGISTERED), seed=7)
+    environment = {"LEASE_SECONDS": str(LEASE), "BATCH_SIZE": "100", "HINTS": "1"}
+    with (
+        running(*worker_arguments("first"), log=tmp_path / "first.log", **environment) as first,
+        running(*worker_arguments("second"), log=tmp_path / "second.log", **environment) as second,
+    ):
+        victims = [first, second]
+        started = time.monotonic()
+
+        def progress():
+            hint(settings)
+            in_hand = Work.objects.exclude(token=None).filter(queue__in=drive.PIPELINE).exists()
+            if victims and in_hand and simulation.done() > simulation.goal * (0.2, 0.5)[2 - len(victims)]:
+                kill(victims.pop(0))
+                replacements.append(replacements_stack.pop(0))
+                replacements[-1].__enter__()
+            assert time.monotonic() - started < LEASE + 60 + 60, (tmp_path / "first.log").read_text()[-2000:]
+
+        replacements_stack = [
+            running(*worker_arguments(name), log=tmp_path / f"{name}.log", **environment) for name in ("third", "fourth")
+        ]
+        replacements = []
+        try:
+            simulation.drive(batch=100, pipeline=False, progress=progress)
+        finally:
+            for replacement in replacements:
+                replacement.__exit__(None, None, None)
+        assert victims == [], "both workers were killed"
+
+    for plan in simulation.plans:
+        rungs = [rung.people for rung in funnel.read(funnel.View(wave=plan.number)).rungs[:4]]
+        assert rungs == [plan.registered, plan.email_verified, plan.identity_verified, plan.phone_verified]
+    assert funnel.recount().differences == []
+    assert not SetAside.objects.exists()
+    counts = [owner.objects.count() for owner in (EmailOwner, NikOwner, PhoneOwner)]
+    assert counts == [rung.people for rung in funnel.read().rungs[1:4]], "one owner each, and no more"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minute(tmp_path, settings):
+    slow = tmp_path / "slow.log"
+    slow.touch()
+    environment = {
+        "LEASE_SECONDS": str(LEASE),
+        "HINTS": "1",
+        "SLOW_EMAIL_LOG": str(slow),
+        "SLOW_EMAIL_SECONDS": "3",
+        "DJANGO_SETTINGS_MODULE": "tests.faults.slow_settings",
+    }
+    ids = list(register([make_sign_up(number) for number in range(1, 301)]).values())
+
+    with running(*worker_arguments("first"), log=tmp_path / "first.log", **environment) as first:
+        hint(settings)
+        wait_until(lambda: slow.read_text() != "", seconds=60, what="the worker begins")
+        kill(first)
+    killed_at = time.monotonic()
+    assert not MockMessage.objects.exists(), "killed in the middle"
+    with running(*worker_arguments("second"), log=tmp_path / "second.log", **environment):
+
+        def done():
+            hint(settings)
+            return outstanding(["email"]) == 0
+
+        wait_until(done, seconds=LEASE + 60, what="the batch is done by another worker")
+
+    assert time.monotonic() - killed_at <= LEASE + 60
+    assert MockMessage.objects.filter(channel="email").count() == len(ids), "everybody was written to, once"
+    assert Registrant.objects.filter(stage=Stage.REGISTERED, drop_off=0).count() == len(ids)
+    assert funnel.recount().differences == []
+
+

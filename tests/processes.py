@@ -1,0 +1,52 @@
+"""Processes of the project that a test starts itself, on the test's own database and broker, and ends by their ids."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import ROOT, project_environment
+
+
+@contextmanager
+def running(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the project, in a group of its own, gone at the end whatever happens."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=project_environment() | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill -9 a process that we started, and its children."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+def worker_arguments(name: str, *options: str) -> list[str]:
+    queues = "email,identity,phone,messages,celery"
+    return ["-m", "celery", "-A", "prakerja", "worker", "-Q", queues, "-c", "2", "-n", f"{name}@%h", "-l", "WARNING", *options]
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> float:
+    """Seconds until the condition holds; fails after so many."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+    return time.monotonic() - start

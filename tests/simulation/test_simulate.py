@@ -1,0 +1,142 @@
+"""The simulated programme ends on the exact figures, however often it is stopped on the way."""
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from foundation.models import Work
+from prakerja.models import Run
+from prakerja.simulation import drive, programme
+from registrations import funnel
+from registrations.funnel import WIB, View
+from registrations.models import Registrant, Wave
+from tests.people import make_registrants
+
+pytestmark = pytest.mark.django_db
+
+
+def simulate(*arguments):
+    output = StringIO()
+    call_command("simulate", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def figures(view=View()):
+    return [rung.people for rung in funnel.read(view).rungs[:4]]
+
+
+def test_the_programme_at_a_thousandth_is_exact():
+    printed = simulate("--scale", "0.001")
+
+    assert "23.171 / 18.000 / 13.400 / 11.990" in printed
+    assert figures() == [23171, 18000, 13400, 11990]
+    assert [funnel.read(View(wave=number)).registered for number in range(1, 9)] == [5965, 2635, 1800, 2100, 2400, 2300, 2800, 3171]
+    assert figures(View(as_of=datetime(2020, 4, 16, 16, tzinfo=WIB))) == [5965, 4428, 3290, 2078]
+    assert funnel.read(View(as_of=datetime(2020, 4, 29, tzinfo=WIB))).registered == 8600
+    assert funnel.read(View(as_of=datetime(2020, 5, 20, tzinfo=WIB))).registered == 10400
+    assert figures(View(as_of=datetime(2020, 9, 16, tzinfo=WIB))) == [23171, 18000, 13400, 11990]
+    assert funnel.recount().differences == []
+    assert not Work.objects.exists()
+
+
+def test_any_number_of_registrants_is_exact():
+    simulate("--registrants", "777", "--seed", "5")
+
+    scale = programme.Fraction(777, programme.REGISTERED)
+    assert figures() == [programme.half_up(figure * scale) for figure in (23171233, 18000000, 13400000, 11990000)]
+    assert figures()[0] == 777
+
+
+def test_some_waves_only():
+    simulate("--scale", "0.0002", "--waves", "2-3")
+
+    assert list(Wave.objects.values_list("number", flat=True)) == [2, 3]
+    assert [funnel.read(View(wave=number)).registered for number in (2, 3)] == [plan.registered for plan in programme.plan("0.0002", [2, 3])]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_who_is_stopped_goes_on_to_the_same_figures():
+    plans = programme.plan_registrants(900)
+    steps = 0
+
+    def stop_often():
+        nonlocal steps
+        steps += 1
+        # What was in hand when it was stopped comes back when its lease ends.
+        if steps % 3 == 0:
+            raise Stopped
+
+    for _ in range(400):
+        Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        simulation = drive.begin(plans, scale=programme.Fraction(900, programme.REGISTERED), seed=3)
+        try:
+            simulation.drive(batch=50, pipeline=True, progress=stop_often)
+            break
+        except Stopped:
+            continue
+
+    assert steps > 20
+    assert figures()[0] == 900
+    for plan in plans:
+        assert figures(View(wave=plan.number)) == [
+            plan.registered,
+            plan.email_verified,
+            plan.identity_verified,
+            plan.phone_verified,
+        ]
+    assert funnel.recount().differences == []
+
+
+def outcome():
+    return sorted(Registrant.objects.values_list("reference", "stage", "drop_off", "province", "phone_verified_at"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_seed_lives_the_same_life_and_another_one_another():
+    lives = []
+    for seed in ("1", "1", "2"):
+        simulate("--registrants", "150", "--seed", seed, "--reset")
+        lives.append(outcome())
+
+    assert lives[0] == lives[1]
+    assert lives[0] != lives[2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_with_people_in_it_is_refused_unless_reset():
+    make_registrants(1)
+
+    with pytest.raises(CommandError, match="--reset"):
+        simulate("--registrants", "10")
+    assert "Going on" in simulate("--registrants", "10", "--if-empty")
+    assert Registrant.objects.count() == 1
+
+    simulate("--registrants", "10", "--reset")
+    assert Registrant.objects.count() == 10
+    simulate("--registrants", "10")
+    assert Registrant.objects.count() == 10, "done is done"
+    with pytest.raises(CommandError, match="another simulation"):
+        simulate("--registrants", "11")
+    assert Run.objects.get().sent_in == 10
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--scale", "0"], ["--scale", "2"], ["--scale", "x"], ["--registrants", "0"], ["--registrants", "-3"], ["--registrants", "99999999"]]
+    + [["--scale", "1", "--waves", waves] for waves in ("0", "9", "3-2", "a", "1-")],
+)
+def test_senseless_numbers_are_refused(arguments):
+    with pytest.raises(CommandError):
+        simulate(*arguments)
+
+
+def test_production_is_no_place_for_made_up_people(settings):
+    settings.PRODUCTION = True
+
+    with pytest.raises(CommandError, match="production"):
+        simulate("--registrants", "10")
