@@ -344,5 +344,3 @@ def retry_set_aside(queue: str, subjects: Sequence[int]) -> int:
             enqueue_items(queue, [Item(row.subject, row.instant, bytes(row.note) if row.note else None)])
         SetAside.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
-
-

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -92,7 +93,11 @@ def funnel_page(request: HttpRequest) -> HttpResponse:
     found = funnel.read(view)
     query = urlencode(asked)
     provinces = [
-        {"name": row.province.label, "registered": row.people[Stage.REGISTERED], "verified": row.people[Stage.PHONE_VERIFIED]}
+        {
+            "name": row.province.label,
+            "registered": row.people[Stage.REGISTERED],
+            "verified": row.people[Stage.PHONE_VERIFIED],
+        }
         for row in funnel.by_province(view)
     ]
     context: dict[str, Any] = {
@@ -109,7 +114,9 @@ def funnel_page(request: HttpRequest) -> HttpResponse:
         "json_url": f"{reverse('api_funnel')}{'?' if query else ''}{query}",
     }
     template = "office/_funnel.html" if request.headers.get("HX-Request") else "office/funnel.html"
-    return render(request, template, context, status=422 if error else 200)
+    response = render(request, template, context, status=422 if error else 200)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 def filters(request: HttpRequest) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import translation
 
 from verification.views import SESSION_KEY
@@ -41,9 +41,9 @@ class DatabaseDown:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, OperationalError | InterfaceError):
             return None
-        response = render(request, "503.html", status=503)
-        response.headers["Retry-After"] = "5"
-        return response
+        # Without the request: the session that its context asks for is in the database, too.
+        content = render_to_string("503.html", {"demo": settings.DEMO})
+        return HttpResponse(content, status=503, headers={"Retry-After": "5"})
 
 
 database_down = DatabaseDown

@@ -38,7 +38,9 @@ def _wave(field: str, text: str | None) -> int | None:
         known = Wave.objects.order_by("-number").values_list("number", flat=True).first()
         if known is None:
             raise BadView(field, _("There is no wave %(number)s: there is none at all yet.") % {"number": number})
-        raise BadView(field, _("There is no wave %(number)s; the last one is wave %(known)s.") % {"number": number, "known": known})
+        raise BadView(
+            field, _("There is no wave %(number)s; the last one is wave %(known)s.") % {"number": number, "known": known}
+        )
     return number
 
 
@@ -55,7 +57,10 @@ def _as_of(text: str | None) -> datetime | None:
         # Ids follow arrival, not time: only then is the whole table asked.
         first = Registrant.objects.order_by("registered_at").values_list("registered_at", flat=True)[0]
         if instant < first:
-            raise BadView("as_of", _("Nobody was registered then; the first registration was at %(moment)s.") % {"moment": _spoken(first)})
+            raise BadView(
+                "as_of",
+                _("Nobody was registered then; the first registration was at %(moment)s.") % {"moment": _spoken(first)},
+            )
     return instant
 
 

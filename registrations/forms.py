@@ -246,5 +246,3 @@ class CodeForm(PageForm):
         if not (digits.isascii() and digits.isdigit() and len(digits) == 6):
             raise ValidationError(_("The code has six digits."), code="shape")
         return digits
-
-

@@ -299,5 +299,3 @@ def as_json(funnel: Funnel) -> dict[str, Any]:
             for rung in funnel.rungs
         ],
     }
-
-

@@ -107,9 +107,7 @@ def correcting(registrant_id: int, stage: Stage, *, at: datetime) -> Iterator[St
         if found:
             clear_drop_off([registrant_id], stage, at)
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE registrations_registrant SET revision = revision + 1 WHERE id = %s", [registrant_id]
-                )
+                cursor.execute("UPDATE registrations_registrant SET revision = revision + 1 WHERE id = %s", [registrant_id])
 
 
 def rewrite(found: Standing, person: Person) -> None:

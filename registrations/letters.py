@@ -53,7 +53,9 @@ def _texts(language: str) -> Texts:
                 "You are registered already, and nothing has changed. If it was you, sign in here:\n\n{url}\n\n"
                 "If it was not you, you need not do anything."
             ),
-            code=gettext("{code} is your Kartu Prakerja code. It works for 5 minutes. Do not tell it to anybody, not to us either."),
+            code=gettext(
+                "{code} is your Kartu Prakerja code. It works for 5 minutes. Do not tell it to anybody, not to us either."
+            ),
         )
 
 

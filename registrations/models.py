@@ -45,7 +45,9 @@ class Wave(models.Model):
         ordering = ["number"]
         constraints = [
             models.CheckConstraint(name="wave_number", condition=Q(number__gte=1)),
-            models.CheckConstraint(name="wave_window", condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gt=F("opens_at"))),
+            models.CheckConstraint(
+                name="wave_window", condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gt=F("opens_at"))
+            ),
         ]
 
     def __str__(self) -> str:

@@ -57,5 +57,3 @@ def nik_digest(nik: str) -> UUID:
 
 def phone_digest(phone: str) -> UUID:
     return digest("phone", phone)
-
-

@@ -33,7 +33,9 @@ STEPS: list[tuple[type[PageForm], Any]] = [
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    wave = Wave.objects.filter(Q(closes_at__gt=now) | Q(closes_at=None)).order_by(F("closes_at").asc(nulls_last=True)).first()
+    wave = (
+        Wave.objects.filter(Q(closes_at__gt=now) | Q(closes_at=None)).order_by(F("closes_at").asc(nulls_last=True)).first()
+    )
     return render(
         request,
         "registrants/home.html",
@@ -132,5 +134,3 @@ def sign_up_of(draft: Draft, given: dict[str, Any]) -> SignUp:
         studying=given["studying"],
         registered_at=timezone.now(),
     )
-
-

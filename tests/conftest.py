@@ -3,11 +3,12 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from foundation.email import Mail, MockEmail
 from foundation.sms import MockSms, Sms
@@ -37,6 +38,13 @@ class Mailbox:
 @pytest.fixture
 def mailbox() -> Mailbox:
     return Mailbox()
+
+
+@pytest.fixture
+def english() -> Iterator[None]:
+    """What is written in the code is English; the pages speak Indonesian first."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,13 @@ def make_sign_up(number: int = 1, *, at: datetime = START, reference: UUID | Non
     )
 
 
-def make_registrants(count: int, *, stage: Stage = Stage.REGISTERED, at: datetime = START, first: int = 1, **changes: Any) -> list[int]:
+def make_registrants(
+    count: int, *, stage: Stage = Stage.REGISTERED, at: datetime = START, first: int = 1, **changes: Any
+) -> list[int]:
     """So many registrants on a rung, put there by the same acts as always; their ids in order."""
-    Wave.objects.get_or_create(number=1, defaults={"opens_at": START - timedelta(days=1), "closes_at": START + timedelta(days=5)})
+    Wave.objects.get_or_create(
+        number=1, defaults={"opens_at": START - timedelta(days=1), "closes_at": START + timedelta(days=5)}
+    )
     sign_ups = [make_sign_up(number, at=at, **changes) for number in range(first, first + count)]
     new = register(sign_ups)
     people = {new[sign_up.reference]: sign_up.person for sign_up in sign_ups}
@@ -69,5 +73,3 @@ def make_registrants(count: int, *, stage: Stage = Stage.REGISTERED, at: datetim
 def make_registrant(*, stage: Stage = Stage.REGISTERED, number: int = 1, **changes: Any) -> Registrant:
     [id] = make_registrants(1, stage=stage, first=number, **changes)
     return Registrant.objects.get(pk=id)
-
-

@@ -39,7 +39,22 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def worker_arguments(name: str, *options: str) -> list[str]:
     queues = "email,identity,phone,messages,celery"
-    return ["-m", "celery", "-A", "prakerja", "worker", "-Q", queues, "-c", "2", "-n", f"{name}@%h", "-l", "WARNING", *options]
+    return [
+        "-m",
+        "celery",
+        "-A",
+        "prakerja",
+        "worker",
+        "-Q",
+        queues,
+        "-c",
+        "2",
+        "-n",
+        f"{name}@%h",
+        "-l",
+        "WARNING",
+        *options,
+    ]
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> float:

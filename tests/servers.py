@@ -36,7 +36,9 @@ def _start() -> None:
     if redis_server := shutil.which("redis-server"):
         socket = servers.sockets / "redis.sock"
         options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--maxmemory-policy", "noeviction"]
-        _stop.insert(0, subprocess.Popen([redis_server, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=state))
+        _stop.insert(
+            0, subprocess.Popen([redis_server, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=state)
+        )
         deadline = time.monotonic() + 10
         while not socket.exists() and time.monotonic() < deadline:
             time.sleep(0.02)

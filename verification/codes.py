@@ -101,7 +101,8 @@ def void(registrant_ids: Sequence[int]) -> None:
     """These registrants' codes no longer work; their counts stay."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE verification_onetimecode SET mac = NULL WHERE registrant_id = ANY (%s::bigint[])", [array(registrant_ids)]
+            "UPDATE verification_onetimecode SET mac = NULL WHERE registrant_id = ANY (%s::bigint[])",
+            [array(registrant_ids)],
         )
 
 
@@ -147,7 +148,9 @@ def check(typed: Sequence[Typed]) -> list[Check]:
                 *[secrets.token_bytes(16)] * 4,
             ],
         )
-        outcomes = {id: Check.RIGHT if right else Check.USED_UP if gone else Check.WRONG for id, right, gone in cursor.fetchall()}
+        outcomes = {
+            id: Check.RIGHT if right else Check.USED_UP if gone else Check.WRONG for id, right, gone in cursor.fetchall()
+        }
         cursor.execute(
             f"""
             SELECT registrant_id FROM verification_onetimecode code WHERE registrant_id = ANY (%s::bigint[])

@@ -165,5 +165,3 @@ def _database_time() -> int:
 def _set_aside(subjects: Sequence[int]) -> None:
     now = timezone.now()
     ladder.drop_off(dict.fromkeys(subjects, DropOff.EMAIL_REVIEW), dict.fromkeys(subjects, now))
-
-

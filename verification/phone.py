@@ -49,9 +49,7 @@ class Typed(NamedTuple):
     at: datetime | None = None
 
 
-def send_batch(
-    *, sms: SmsGateway, size: int, clock: Clock = timezone.now, randbelow: Randbelow = secrets.randbelow
-) -> int:
+def send_batch(*, sms: SmsGateway, size: int, clock: Clock = timezone.now, randbelow: Randbelow = secrets.randbelow) -> int:
     """Send their code to one batch of people whose identity is verified; return how many were in hand."""
     return work_off(
         "phone",
@@ -79,9 +77,7 @@ def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> 
         claim.again([item for item, answer in zip(asked, answers, strict=True) if answer is Delivery.UNKNOWN])
 
 
-def _with_codes(
-    claim: Claim, people: Mapping[int, ladder.Standing], randbelow: Randbelow
-) -> tuple[Claim, dict[int, Code]]:
+def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: Randbelow) -> tuple[Claim, dict[int, Code]]:
     """The claim with a code for each item, kept before anything is sent: should we die, the same codes are sent again.
 
     Without a code stays who may not be sent one now, has been sent another one since, or has come by without.
@@ -134,7 +130,8 @@ def type_codes(typed: Sequence[Typed], *, clock: Clock = timezone.now) -> list[O
         used_up = [entry.registrant_id for entry, check in zip(typed, checks, strict=True) if check is Check.USED_UP]
         ladder.drop_off(dict.fromkeys(taken, DropOff.PHONE_TAKEN) | dict.fromkeys(used_up, DropOff.ATTEMPTS_USED_UP), at)
     return [
-        Outcome.TAKEN if entry.registrant_id in taken else _OUTCOMES[check] for entry, check in zip(typed, checks, strict=True)
+        Outcome.TAKEN if entry.registrant_id in taken else _OUTCOMES[check]
+        for entry, check in zip(typed, checks, strict=True)
     ]
 
 

@@ -40,7 +40,11 @@ def ask_by_email(email: str) -> None:
             return
         if owner := owner_of(EmailOwner, digest):
             outbox.post(letters.sign_in(open_person(owner), url=_link(digest, registrant_id=owner)))
-        elif draft := Draft.objects.filter(email_digest=digest, changed_at__gt=now - drafts.LIFE).order_by("-changed_at").first():
+        elif (
+            draft := Draft.objects.filter(email_digest=digest, changed_at__gt=now - drafts.LIFE)
+            .order_by("-changed_at")
+            .first()
+        ):
             if draft.registrant_id:
                 _link(digest, registrant_id=draft.registrant_id)  # counts as sent; the mailed link is the one that verifies
                 intake.send_link(draft.registrant_id, at=now)
@@ -51,9 +55,7 @@ def ask_by_email(email: str) -> None:
 
 def _link(digest: UUID, *, registrant_id: int | None = None, draft_id: UUID | None = None) -> str:
     token = secrets.token_urlsafe(24)
-    SignInLink.objects.create(
-        token_hash=_hash(token), email_digest=digest, registrant_id=registrant_id, draft_id=draft_id
-    )
+    SignInLink.objects.create(token_hash=_hash(token), email_digest=digest, registrant_id=registrant_id, draft_id=draft_id)
     return f"{settings.BASE_URL}/masuk/{token}/"
 
 
@@ -93,5 +95,3 @@ def open_person(registrant_id: int) -> Person:
 def forget(now: datetime) -> int:
     """Delete links that no limit counts any more; return how many."""
     return SignInLink.objects.filter(sent_at__lt=now - timedelta(days=1)).delete()[0]
-
-

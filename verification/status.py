@@ -43,7 +43,9 @@ WHY: dict[DropOff, Any] = {
     DropOff.PHONE_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
 }
 
-_CORRECT = Step(_("Check what you typed against your KTP and family card, and send it again."), _("Correct my data"), "correct_identity")
+_CORRECT = Step(
+    _("Check what you typed against your KTP and family card, and send it again."), _("Correct my data"), "correct_identity"
+)
 _OTHER_NUMBER = Step(_("Give a number that you can read an SMS on now."), _("Change my number"), "change_phone")
 _NEW_CODE = Step(_("Ask for a new code and type it in."), _("Type the code"), "code")
 
@@ -52,7 +54,9 @@ _NEXT: dict[DropOff, Step] = {
     DropOff.KK_MISMATCH: _CORRECT,
     DropOff.BIRTH_DATE_MISMATCH: _CORRECT,
     DropOff.NIK_TAKEN: Step(
-        _("If it is you who registered before, sign in there with the e-mail address of then. If you mistyped your NIK, correct it."),
+        _(
+            "If it is you who registered before, sign in there with the e-mail address of then. If you mistyped your NIK, correct it."
+        ),
         _("Correct my data"),
         "correct_identity",
     ),
@@ -66,7 +70,9 @@ _NEXT: dict[DropOff, Step] = {
 
 _WAITING: dict[Stage, Step] = {
     Stage.REGISTERED: Step(_("Open the link that we have mailed to you."), _("No mail?"), "check_mail"),
-    Stage.EMAIL_VERIFIED: Step(_("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")),
+    Stage.EMAIL_VERIFIED: Step(
+        _("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")
+    ),
     Stage.IDENTITY_VERIFIED: Step(_("We have sent you a code by SMS. Type it in."), _("Type the code"), "code"),
     Stage.PHONE_VERIFIED: Step(_("You are fully verified. We will tell you when the next wave opens.")),
 }
@@ -74,9 +80,7 @@ _WAITING: dict[Stage, Step] = {
 
 def ladder(registrant: Registrant) -> list[Rung]:
     """The rungs in order, with the instants at which the registrant reached them."""
-    return [
-        Rung(str(stage.label), getattr(registrant, stage.timestamp), stage == registrant.stage) for stage in Stage
-    ]
+    return [Rung(str(stage.label), getattr(registrant, stage.timestamp), stage == registrant.stage) for stage in Stage]
 
 
 def why(registrant: Registrant) -> str | None:

@@ -203,7 +203,13 @@ def correct_identity(request: HttpRequest, registrant: Registrant) -> HttpRespon
     if registrant.stage != Stage.EMAIL_VERIFIED or not registrant.drop_off:
         return redirect("status")
     person = signin.open_person(registrant.pk)
-    initial = {"name": person.name, "nik": person.nik, "kk": person.kk, "birth_date": person.birth_date, "sex": registrant.sex}
+    initial = {
+        "name": person.name,
+        "nik": person.nik,
+        "kk": person.kk,
+        "birth_date": person.birth_date,
+        "sex": registrant.sex,
+    }
     form = IdentityForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_valid():
         changes = {name: form.cleaned_data[name] for name in ("name", "nik", "kk", "birth_date")}

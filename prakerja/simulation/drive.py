@@ -159,7 +159,12 @@ def begin(plans: list[WavePlan], *, scale: Fraction, seed: int) -> Simulation:
                 )
             asked.save(force_insert=True)
         run = asked
-    elif (run.seed, run.scale, run.first_wave, run.last_wave) != (asked.seed, asked.scale, asked.first_wave, asked.last_wave):
+    elif (run.seed, run.scale, run.first_wave, run.last_wave) != (
+        asked.seed,
+        asked.scale,
+        asked.first_wave,
+        asked.last_wave,
+    ):
         raise NotFresh(f"There is another simulation already: {run}.")
     return Simulation(run, plans, Population(seed, plans))
 

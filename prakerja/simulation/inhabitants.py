@@ -73,7 +73,9 @@ def _type(texts: list[Text], types: Callable[[Text], bool]) -> list[Text]:
     late: list[Text] = []
     for number in range(max((text.person.wrong_codes for text in typing), default=0) + 1):
         wrong = [text for text in typing if text.person.wrong_codes > number]
-        right = [text for text in typing if text.person.wrong_codes == number and text.person.fate is not Fate.ATTEMPTS_USED_UP]
+        right = [
+            text for text in typing if text.person.wrong_codes == number and text.person.fate is not Fate.ATTEMPTS_USED_UP
+        ]
         typed = [_typed(text, _other(text.code)) for text in wrong] + [_typed(text, text.code) for text in right]
         outcomes = phone.type_codes(typed) if typed else []
         late += [text for text, outcome in zip(wrong + right, outcomes, strict=True) if outcome is phone.Outcome.NOT_LIVE]

@@ -97,5 +97,3 @@ def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minut
     assert MockMessage.objects.filter(channel="email").count() == len(ids), "everybody was written to, once"
     assert Registrant.objects.filter(stage=Stage.REGISTERED, drop_off=0).count() == len(ids)
     assert funnel.recount().differences == []
-
-

@@ -107,7 +107,9 @@ def test_a_bad_question_is_told_in_plain_words(people, staff, query, field):
         assert screen.status_code == 200 or b'role="alert"' in screen.content
 
 
-@pytest.mark.parametrize("moment", ["2020-04-13T09:00+07:00", "2020-04-13T02:00Z", "2020-04-13T09:00", "2020-04-13 09:00", "2020-04-13T09:59:59"])
+@pytest.mark.parametrize(
+    "moment", ["2020-04-13T09:00+07:00", "2020-04-13T02:00Z", "2020-04-13T09:00", "2020-04-13 09:00", "2020-04-13T09:59:59"]
+)
 def test_moments_are_read_in_any_zone_and_rounded_down(people, staff, moment):
     found = staff.get("/api/v1/funnel/", {"as_of": moment}).json()
 
@@ -138,7 +140,9 @@ def test_recount_agrees_and_shows_what_does_not(people):
     assert json.loads(run("recount", "--json"))["differences"] == []
 
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE registrations_movement SET people = people + 1 WHERE id = (SELECT min(id) FROM registrations_movement)")
+        cursor.execute(
+            "UPDATE registrations_movement SET people = people + 1 WHERE id = (SELECT min(id) FROM registrations_movement)"
+        )
     with pytest.raises(SystemExit) as ended:
         run("recount", "--json")
 

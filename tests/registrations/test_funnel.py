@@ -66,7 +66,11 @@ def test_the_past_is_as_it_was(folded):
     assert at(START + 3 * HOUR) == (4, [1], 0)
     assert at(START + 30 * HOUR) == (4, [1], 0)
     assert at(START + 31 * HOUR) == (4, [], 2)
-    assert people(View(as_of=START + 41 * 24 * HOUR)) == {Stage.REGISTERED: 4, Stage.EMAIL_VERIFIED: 2, Stage.IDENTITY_VERIFIED: 1}
+    assert people(View(as_of=START + 41 * 24 * HOUR)) == {
+        Stage.REGISTERED: 4,
+        Stage.EMAIL_VERIFIED: 2,
+        Stage.IDENTITY_VERIFIED: 1,
+    }
     assert at(START + 3 * HOUR) == at(START + 3 * HOUR + timedelta(minutes=59)), "the ledger knows full hours"
 
 
@@ -106,7 +110,10 @@ def test_provinces_add_up():
 
     found = funnel.by_province()
 
-    assert [(row.province, row.people[Stage.REGISTERED], row.people[Stage.EMAIL_VERIFIED]) for row in found] == [(91, 3, 3), (32, 2, 0)]
+    assert [(row.province, row.people[Stage.REGISTERED], row.people[Stage.EMAIL_VERIFIED]) for row in found] == [
+        (91, 3, 3),
+        (32, 2, 0),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,7 +124,9 @@ def test_a_hand_in_psql_leaves_the_ledger_exact(psql):
     psql(f"UPDATE registrations_registrant SET stage = 3, identity_verified_at = now() WHERE id IN ({ids[0]}, {ids[1]})")
     psql(f"UPDATE registrations_registrant SET drop_off = 24, drop_off_at = now() WHERE id = {ids[2]}")
     psql(f"UPDATE registrations_registrant SET stage = 1, email_verified_at = NULL WHERE id = {ids[3]}")
-    psql(f"UPDATE registrations_registrant SET registered_at = registered_at - interval '3 h', province = 11 WHERE id = {ids[4]}")
+    psql(
+        f"UPDATE registrations_registrant SET registered_at = registered_at - interval '3 h', province = 11 WHERE id = {ids[4]}"
+    )
     psql(f"DELETE FROM registrations_registrant WHERE id = {ids[5]}")
 
     assert people() == {Stage.REGISTERED: 5, Stage.EMAIL_VERIFIED: 4, Stage.IDENTITY_VERIFIED: 2}

@@ -23,6 +23,8 @@ from registrations.inputs import (
     operator,
 )
 
+pytestmark = pytest.mark.usefixtures("english")
+
 
 def refused(clean, *typed) -> InputError:
     with pytest.raises(InputError) as caught:

@@ -48,7 +48,9 @@ def move(step, ids, number):
         case "climb", [places, stage, hour]:
             ladder.climb(stage, dict.fromkeys(chosen(places), START + timedelta(hours=hour)))
         case "drop", [places, reason, hour]:
-            ladder.drop_off(dict.fromkeys(chosen(places), reason), dict.fromkeys(chosen(places), START + timedelta(hours=hour)))
+            ladder.drop_off(
+                dict.fromkeys(chosen(places), reason), dict.fromkeys(chosen(places), START + timedelta(hours=hour))
+            )
         case "clear", [places, stage, hour]:
             ladder.clear_drop_off(chosen(places), stage, START + timedelta(hours=hour))
         case "hand: down", [places]:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from registrations.nik import FEMALE, MALE, NikError, kk_guard, parse_kk, parse_nik, typo_guard
 from registrations.regions import LAST_SUB_DISTRICT, REGENCIES, Province
 
+pytestmark = pytest.mark.usefixtures("english")
+
 TODAY = date(2020, 9, 15)
 MAN = "3171011708900000"
 WOMAN = "3171015708900000"

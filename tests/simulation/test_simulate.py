@@ -32,7 +32,16 @@ def test_the_programme_at_a_thousandth_is_exact():
 
     assert "23.171 / 18.000 / 13.400 / 11.990" in printed
     assert figures() == [23171, 18000, 13400, 11990]
-    assert [funnel.read(View(wave=number)).registered for number in range(1, 9)] == [5965, 2635, 1800, 2100, 2400, 2300, 2800, 3171]
+    assert [funnel.read(View(wave=number)).registered for number in range(1, 9)] == [
+        5965,
+        2635,
+        1800,
+        2100,
+        2400,
+        2300,
+        2800,
+        3171,
+    ]
     assert figures(View(as_of=datetime(2020, 4, 16, 16, tzinfo=WIB))) == [5965, 4428, 3290, 2078]
     assert funnel.read(View(as_of=datetime(2020, 4, 29, tzinfo=WIB))).registered == 8600
     assert funnel.read(View(as_of=datetime(2020, 5, 20, tzinfo=WIB))).registered == 10400
@@ -53,7 +62,9 @@ def test_some_waves_only():
     simulate("--scale", "0.0002", "--waves", "2-3")
 
     assert list(Wave.objects.values_list("number", flat=True)) == [2, 3]
-    assert [funnel.read(View(wave=number)).registered for number in (2, 3)] == [plan.registered for plan in programme.plan("0.0002", [2, 3])]
+    assert [funnel.read(View(wave=number)).registered for number in (2, 3)] == [
+        plan.registered for plan in programme.plan("0.0002", [2, 3])
+    ]
 
 
 class Stopped(Exception):
@@ -127,7 +138,15 @@ def test_a_database_with_people_in_it_is_refused_unless_reset():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--scale", "0"], ["--scale", "2"], ["--scale", "x"], ["--registrants", "0"], ["--registrants", "-3"], ["--registrants", "99999999"]]
+    [
+        [],
+        ["--scale", "0"],
+        ["--scale", "2"],
+        ["--scale", "x"],
+        ["--registrants", "0"],
+        ["--registrants", "-3"],
+        ["--registrants", "99999999"],
+    ]
     + [["--scale", "1", "--waves", waves] for waves in ("0", "9", "3-2", "a", "1-")],
 )
 def test_senseless_numbers_are_refused(arguments):

@@ -170,12 +170,18 @@ def test_a_corrected_address_kills_the_links_to_the_old_one(mailbox):
 
 
 def test_an_address_belongs_to_whoever_verifies_it_first(mailbox):
-    first, second = make_registrants(1, first=1, email="sama@surel.example"), make_registrants(1, first=2, email="SAMA@surel.example")
+    first, second = (
+        make_registrants(1, first=1, email="sama@surel.example"),
+        make_registrants(1, first=2, email="SAMA@surel.example"),
+    )
     send_links(mailbox)
 
     outcomes = open_links(reversed(mailbox.tokens()))
 
-    assert outcomes == [links.Outcome.VERIFIED, links.Outcome.TAKEN] or outcomes == [links.Outcome.TAKEN, links.Outcome.VERIFIED]
+    assert outcomes == [links.Outcome.VERIFIED, links.Outcome.TAKEN] or outcomes == [
+        links.Outcome.TAKEN,
+        links.Outcome.VERIFIED,
+    ]
     rungs = sorted(Registrant.objects.filter(pk__in=[*first, *second]).values_list("stage", "drop_off"))
     assert rungs == [(Stage.REGISTERED, DropOff.EMAIL_TAKEN), (Stage.EMAIL_VERIFIED, DropOff.NONE)]
 
@@ -236,7 +242,9 @@ def test_a_nik_belongs_to_whoever_proves_it_first():
     shared = make_person(1)
     ids = [
         *make_registrants(1, stage=Stage.EMAIL_VERIFIED, first=1),
-        *make_registrants(1, stage=Stage.EMAIL_VERIFIED, first=2, nik=shared.nik, kk=shared.kk, birth_date=shared.birth_date),
+        *make_registrants(
+            1, stage=Stage.EMAIL_VERIFIED, first=2, nik=shared.nik, kk=shared.kk, birth_date=shared.birth_date
+        ),
     ]
     enqueue("identity", ids)
 
@@ -250,13 +258,17 @@ def test_a_nik_belongs_to_whoever_proves_it_first():
 def test_what_dukcapil_does_not_answer_stays_unknown():
     ids = make_registrants(4, stage=Stage.EMAIL_VERIFIED)
     enqueue("identity", ids)
-    dukcapil = Scripted([Verdict.MATCH, Verdict.UNKNOWN, Verdict.MATCH, Verdict.UNKNOWN], [Verdict.MATCH], Unavailable(), [Verdict.MATCH])
+    dukcapil = Scripted(
+        [Verdict.MATCH, Verdict.UNKNOWN, Verdict.MATCH, Verdict.UNKNOWN], [Verdict.MATCH], Unavailable(), [Verdict.MATCH]
+    )
 
     for _ in range(4):
         make_due()
         check_identities(dukcapil)
 
-    assert set(Registrant.objects.filter(pk__in=ids).values_list("stage", "drop_off")) == {(Stage.IDENTITY_VERIFIED, DropOff.NONE)}
+    assert set(Registrant.objects.filter(pk__in=ids).values_list("stage", "drop_off")) == {
+        (Stage.IDENTITY_VERIFIED, DropOff.NONE)
+    }
 
 
 # Phone

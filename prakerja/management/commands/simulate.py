@@ -1,5 +1,6 @@
 """Live through the programme of 2020 with made-up people."""
 
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from fractions import Fraction
@@ -32,10 +33,12 @@ def _registrants(text: str) -> int:
 
 
 def _waves(text: str) -> range:
-    first, _, last = text.partition("-")
-    if not first.isdigit() or not (last or first).isdigit() or not 1 <= int(first) <= int(last or first) <= 8:
+    if not (written := re.fullmatch(r"([1-8])(?:-([1-8]))?", text)):
         raise ArgumentTypeError("waves are written like 3 or 1-8, from 1 to 8")
-    return range(int(first), int(last or first) + 1)
+    waves = range(int(written[1]), int(written[2] or written[1]) + 1)
+    if not waves:
+        raise ArgumentTypeError("waves go from the lower number to the higher one")
+    return waves
 
 
 def _show(bar: "tqdm[NoReturn]", done: int) -> None:
@@ -55,7 +58,9 @@ class Command(BaseCommand):
             "--workers", type=int, choices=(0, 1), default=1, help="0: leave the pipeline to the Celery workers that run"
         )
         parser.add_argument("--reset", action="store_true", help="forget all registrants first")
-        parser.add_argument("--if-empty", action="store_true", help="do nothing when somebody is registered and no run is unfinished")
+        parser.add_argument(
+            "--if-empty", action="store_true", help="do nothing when somebody is registered and no run is unfinished"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
@@ -71,9 +76,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{error} Going on with {Registrant.objects.count()} registrants.")
                 return
             raise CommandError(f"{error} Start with --reset to forget them.") from error
-        with tqdm(
-            total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5
-        ) as bar:
+        with tqdm(total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
             simulation.drive(
                 batch=settings.BATCH_SIZE,
                 pipeline=options["workers"] > 0,

@@ -17,7 +17,9 @@ class Command(BaseCommand):
         waves.add_argument("--wave", metavar="N", help="only those who registered in wave N")
         waves.add_argument("--until-wave", metavar="N", help="those who registered in waves 1 to N")
         parser.add_argument(
-            "--as-of", metavar="ISO", help="all that had happened before this full hour; without a zone, WIB; a day means its end"
+            "--as-of",
+            metavar="ISO",
+            help="all that had happened before this full hour; without a zone, WIB; a day means its end",
         )
         parser.add_argument("--json", action="store_true", help="as JSON, the same as the API gives")
 
