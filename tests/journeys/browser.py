@@ -20,7 +20,13 @@ PHONE, DESK = 360, 1280
 HEAVIEST = 60_000
 PATIENCE = 20.0
 
-Scheme = Literal["light", "dark"]
+HARMLESS = (
+    # A page that tells of a mistake (422) is told of as well; `_responded` knows which answers are no good.
+    "Failed to load resource",
+    # A page that takes the focus is laid out before our style sheet has come and taken away Pico's images in data: URLs.
+    # `faults` sees those that stay.
+    "Loading the image 'data:image/svg+xml",
+)
 
 CHROMIUM = (
     "chromium",
@@ -37,6 +43,12 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+BLOCKED_IMAGES = """
+    [...document.querySelectorAll("*")].filter(element =>
+        ["", "::before", "::after"].some(part => getComputedStyle(element, part).backgroundImage.includes("data:"))
+    ).map(element => element.outerHTML.slice(0, 120))
+"""
 
 
 def find_chromium(environment: Mapping[str, str]) -> str:
@@ -67,7 +79,7 @@ class Device:
         self._host = urlsplit(site).netloc
         self.context.on("request", self._requested)
         self.context.on("response", self._responded)
-        self.context.on("console", lambda said: self._heard(said.type, said.text))
+        self.context.on("console", lambda said: self._heard(said.type, said.text, said.location["url"]))
         self.context.on("weberror", lambda error: self.complaints.append(f"error: {error.error}"))
         self.page: Page = self.context.new_page()
         self._asked: list[Request] = []
@@ -86,10 +98,9 @@ class Device:
         if response.status >= (500 if of_page else 400):
             self.complaints.append(f"{response.status} for {response.url}")
 
-    def _heard(self, kind: str, text: str) -> None:
-        # Of a page that tells of a mistake (422) the console tells as well; `_responded` knows which ones are no good.
-        if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
-            self.complaints.append(f"console: {text}")
+    def _heard(self, kind: str, text: str, where: str) -> None:
+        if kind in ("error", "warning") and not text.startswith(HARMLESS):
+            self.complaints.append(f"console of {where}: {text}")
 
     # What a person does
 
@@ -171,8 +182,10 @@ class Device:
     def faults(self, name: str) -> list[str]:
         """What is wrong with the page as it stands, in both colour schemes; keeps pictures where SCREENSHOTS says."""
         found = [f"{name}: {self.overflow()} px too wide"] if self.overflow() > 0 else []
-        for scheme in ("light", "dark"):
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for scheme in schemes:
             self.page.emulate_media(color_scheme=scheme)
+            found += [f"{name}, {scheme}: blocked image of {element}" for element in self.page.evaluate(BLOCKED_IMAGES)]
             self._picture(name, scheme)
             found += [f"{name}, {scheme}: {fault}" for fault in axe(self.page)]
         self.page.emulate_media(color_scheme="light")

@@ -41,6 +41,7 @@ def site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("site")
     address = f"127.0.0.1:{_free_port()}"
     environment = {"BASE_URL": f"http://{address}", "HINTS": "1", "STATIC_ROOT": str(folder / "static")}
+    environment["DJANGO_ALLOW_ASYNC_UNSAFE"] = ""  # the tests' own: no server is deployed with it
     with ExitStack() as stack:
 
         def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
