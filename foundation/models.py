@@ -53,9 +53,6 @@ class SetAside(models.Model):
     reason = models.CharField(max_length=100)
     at = models.DateTimeField(db_default=Now())
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["queue", "subject"], name="set_aside_once")]
-
     def __str__(self) -> str:
         return f"{self.queue} of subject {self.subject}: {self.reason}"
 

@@ -21,11 +21,12 @@ def send_batch(*, email: Email, size: int) -> int:
     return work_off("messages", size=size, service="email", act=lambda claim: _send(claim, email))
 
 
-def _send(claim: Claim, email: Email) -> None:
+def _send(claim: Claim, email: Email) -> int:
     answers = email.send([_open(item) for item in claim.items])
 
     with claim.settling():
         claim.again([item for item, answer in zip(claim.items, answers, strict=True) if answer is Delivery.UNKNOWN])
+    return len(claim.items)
 
 
 def _open(item: Item) -> Mail:

@@ -69,7 +69,7 @@ def admit(name: str, wanted: int) -> int:
             FROM now WHERE state.name = now.name
             RETURNING least(%s, floor(now.tokens))
             """,
-            [rate, rate, name, wanted, wanted],
+            [max(rate, 1), rate, name, wanted, wanted],
         )
         return int(cursor.fetchone()[0])
 

@@ -12,7 +12,7 @@ poison record stands alone; that one is set aside after three attempts, and the 
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -178,6 +178,10 @@ class Claim:
             if cursor.fetchone()[0] != len(self.items):
                 raise LeaseLost
 
+    def of(self, subjects: Container[int]) -> list[Item]:
+        """The items of these subjects, one each: of a subject that stands in two parcels, the later one."""
+        return list({item.subject: item for item in self.items if item.subject in subjects}.values())
+
     @contextmanager
     def settling(self) -> Iterator[None]:
         """One transaction in which the claim's work goes and its outcomes are written. Raises `LeaseLost`."""
@@ -222,10 +226,8 @@ class Claim:
 
     def _set_aside(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
         [item] = self.items
-        SetAside.objects.update_or_create(
-            queue=self.queue,
-            subject=item.subject,
-            defaults={"instant": item.instant, "note": item.note, "reason": reason[:100]},
+        SetAside.objects.create(
+            queue=self.queue, subject=item.subject, instant=item.instant, note=item.note, reason=reason[:100]
         )
         set_aside([item.subject])
         log.error("%s of subject %s set aside: %s", self.queue, item.subject, reason)
@@ -236,10 +238,12 @@ def work_off(
     *,
     size: int,
     service: str | None,
-    act: Callable[[Claim], None],
+    act: Callable[[Claim], int],
     set_aside: Callable[[Sequence[int]], None] = lambda subjects: None,
 ) -> int:
     """Claim one batch of up to `size` items and let `act` ask and settle; return how many items were in hand.
+
+    `act` returns about how many items it has asked the service.
 
     With a `service`, no more is claimed than its breaker and its quota allow now.
     """
@@ -252,8 +256,7 @@ def work_off(
     if claim.attempts > ATTEMPTS_OF_ONE and _take_apart(claim, set_aside):
         return len(claim.items)
     try:
-        act(claim)
-        if service:
+        if act(claim) and service:
             services.worked(service)
     except Unavailable as trouble:
         if service:

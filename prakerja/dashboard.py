@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
 def line(rung: funnel.Rung) -> Line:
     people = rung.people or 1
-    lost = rung.waiting + sum(entry.people for entry in rung.lost)
+    lost = 0 if rung.stage is Stage.INCENTIVE_RECEIVED else rung.waiting + sum(entry.people for entry in rung.lost)
     return Line(
         stage=rung.stage,
         label=str(rung.stage.label),

@@ -47,10 +47,11 @@ def _wave(field: str, text: str | None) -> int | None:
 def _as_of(text: str | None) -> datetime | None:
     if not text:
         return None
-    instant = _instant(text.strip())
+    now = timezone.now()
+    instant = _instant(text.strip(), now)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=WIB)
-    if instant > timezone.now():
+    if instant > now:
         raise BadView("as_of", _("This moment is in the future: %(moment)s.") % {"moment": _spoken(instant)})
     first = Registrant.objects.order_by("id").values_list("registered_at", flat=True).first()
     if first is not None and instant < first.replace(minute=0, second=0, microsecond=0):
@@ -64,7 +65,7 @@ def _as_of(text: str | None) -> datetime | None:
     return instant
 
 
-def _instant(text: str) -> datetime:
+def _instant(text: str, now: datetime) -> datetime:
     try:
         # In a URL an unescaped + is a blank.
         instant = parse_datetime(text.replace(" 0", "+0") if text.count(" ") and "T" in text else text)
@@ -72,8 +73,9 @@ def _instant(text: str) -> datetime:
     except ValueError:
         instant = day = None
     if day is not None:
-        # A day means its end: all that happened on it.
-        return datetime(day.year, day.month, day.day, tzinfo=WIB) + timedelta(days=1)
+        # A day means its end: all that happened on it, or has until now.
+        end = datetime(day.year, day.month, day.day, tzinfo=WIB) + timedelta(days=1)
+        return min(end, now) if end - timedelta(days=1) <= now else end
     if instant is None:
         raise BadView("as_of", _("Give the moment as in 2020-04-16T16:00 (WIB) or 2020-04-16 (the end of that day)."))
     return instant

@@ -66,7 +66,8 @@ def finish(draft: Draft, sign_up: SignUp) -> None:
         if current.finished:
             return
         now = timezone.now()
-        current.finished, current.changed_at, current.mailed_at = True, now, [now]
+        current.finished, current.changed_at = True, now
+        current.mailed_at = [*allowance.recent(current.mailed_at, now), now]
         if not _overdone(current, now):
             owner = owner_of(EmailOwner, current.email_digest)
             if owner is None:
@@ -104,20 +105,28 @@ def mail_again(draft: Draft) -> int:
         current.save(update_fields=["mailed_at"])
         if current.registrant_id:
             send_link(current.registrant_id, at=now)
-        else:
+        elif owner_of(EmailOwner, current.email_digest):
             given = answers(current)
             outbox.post(_already_registered(given["email"], given["language"]))
         return 0
 
 
-def change_email(draft: Draft, email: str) -> None:
-    """Another address for a finished sign-up; one that has registered nobody can be sent in again."""
-    together = answers(draft) | {"email": email}
-    Draft.objects.filter(pk=draft.pk).update(
-        sealed=seal(_plain(together), _place(draft.id)),
-        email_digest=email_digest(email),
-        finished=draft.registrant_id is not None,
-    )
+def change_email(draft: Draft, email: str) -> int:
+    """Another address for a finished sign-up, if the limits allow a mail now; seconds to wait if they do not, else 0.
+
+    One that has registered nobody can be sent in again.
+    """
+    with transaction.atomic():
+        current = Draft.objects.select_for_update().get(pk=draft.pk)
+        now = timezone.now()
+        if wait := allowance.wait(current.mailed_at, now):
+            return wait
+        current.sealed = seal(_plain(answers(current) | {"email": email}), _place(draft.id))
+        current.email_digest = email_digest(email)
+        current.finished = current.registrant_id is not None
+        current.mailed_at = [*allowance.recent(current.mailed_at, now), now]
+        current.save(update_fields=["sealed", "email_digest", "finished", "mailed_at"])
+        return 0
 
 
 def forget(now: datetime) -> int:

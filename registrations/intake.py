@@ -114,7 +114,7 @@ def _plan_a_wave_for(instant: datetime) -> None:
             """
             INSERT INTO registrations_wave (number)
             SELECT coalesce(max(number), 0) + 1 FROM registrations_wave
-            HAVING coalesce(bool_and(closes_at <= %s), true)
+            HAVING coalesce(bool_and(coalesce(closes_at <= %s, false)), true)
             ON CONFLICT DO NOTHING
             """,
             [instant],

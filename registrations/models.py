@@ -46,7 +46,9 @@ class Wave(models.Model):
         constraints = [
             models.CheckConstraint(name="wave_number", condition=Q(number__gte=1)),
             models.CheckConstraint(
-                name="wave_window", condition=Q(opens_at=None, closes_at=None) | Q(closes_at__gt=F("opens_at"))
+                name="wave_window",
+                condition=Q(opens_at=None, closes_at=None)
+                | Q(opens_at__isnull=False, closes_at__isnull=False, closes_at__gt=F("opens_at")),
             ),
         ]
 

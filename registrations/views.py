@@ -73,7 +73,7 @@ def sign_up(request: HttpRequest, step: int = 1) -> HttpResponse:
     """One page of the sign-up. Nobody gets ahead of the first page that is not answered; going back loses nothing."""
     draft = draft_of(request)
     if draft and draft.finished:
-        if step > 1 or request.method == "POST":
+        if step > 1:
             return redirect("check_mail")  # the browser's back button, or a second click
         draft = None  # somebody else signs up on the same phone
     given = drafts.answers(draft) if draft else {}

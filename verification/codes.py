@@ -98,12 +98,30 @@ def renew(sent: Sequence[tuple[int, UUID]]) -> set[int]:
 
 
 def void(registrant_ids: Sequence[int]) -> None:
-    """These registrants' codes no longer work; their counts stay."""
+    """These registrants' codes no longer work, and what was sent is no longer of interest; their counts stay."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE verification_onetimecode SET mac = NULL WHERE registrant_id = ANY (%s::bigint[])",
+            """
+            UPDATE verification_onetimecode SET mac = NULL, challenge = gen_random_uuid()
+            WHERE registrant_id = ANY (%s::bigint[])
+            """,
             [array(registrant_ids)],
         )
+
+
+def void_sent(sent: Sequence[tuple[int, UUID]]) -> list[int]:
+    """These codes no longer work, where they are still the newest; return the registrants for whom they were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE verification_onetimecode code SET mac = NULL
+            FROM unnest(%s::bigint[], %s::uuid[]) AS sent (registrant_id, challenge)
+            WHERE code.registrant_id = sent.registrant_id AND code.challenge = sent.challenge
+            RETURNING code.registrant_id
+            """,
+            [array(id for id, _ in sent), array(challenge for _, challenge in sent)],
+        )
+        return [id for (id,) in cursor.fetchall()]
 
 
 def check(typed: Sequence[Typed]) -> list[Check]:
@@ -169,6 +187,8 @@ class Sendable(NamedTuple):
     wait: int
     #: No more by SMS: 60 wrong tries since the last right one.
     never: bool
+    #: Whether there is a code to be typed now.
+    live: bool = False
 
 
 def sendable(registrant_id: int) -> Sendable:
@@ -176,13 +196,14 @@ def sendable(registrant_id: int) -> Sendable:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT ceil(extract(epoch FROM {_NEXT_SEND} - clock_timestamp()))::int, life_tries >= {TRIES_FOR_LIFE}
+            SELECT ceil(extract(epoch FROM {_NEXT_SEND} - clock_timestamp()))::int, life_tries >= {TRIES_FOR_LIFE},
+                   mac IS NOT NULL AND expires_at > clock_timestamp()
             FROM verification_onetimecode code WHERE registrant_id = %s
             """,
             [registrant_id],
         )
-        wait, never = cursor.fetchone() or (0, False)
-        return Sendable(max(wait or 0, 0), never)
+        wait, never, live = cursor.fetchone() or (0, False, False)
+        return Sendable(max(wait or 0, 0), never, live)
 
 
 def _mac(code: Code) -> bytes:

@@ -29,9 +29,9 @@ def check_batch(*, dukcapil: Dukcapil, size: int, clock: Clock = timezone.now) -
     )
 
 
-def _check(claim: Claim, dukcapil: Dukcapil, clock: Clock) -> None:
+def _check(claim: Claim, dukcapil: Dukcapil, clock: Clock) -> int:
     asked_of = ladder.standing([item.subject for item in claim.items], Stage.EMAIL_VERIFIED)
-    asked = [item for item in claim.items if item.subject in asked_of]
+    asked = claim.of(asked_of)
     people = {id: standing.open() for id, standing in asked_of.items()}
 
     # Asked outside any transaction: a slow registry must not hold our rows.
@@ -58,6 +58,7 @@ def _check(claim: Claim, dukcapil: Dukcapil, clock: Clock) -> None:
         ladder.drop_off(refused, at)
         enqueue_items("phone", climbing)
         claim.again(unknown)
+    return len(asked)
 
 
 def _identity(id: int, person: Person) -> Identity:

@@ -88,10 +88,10 @@ def send_batch(*, email: Email, size: int, clock: Clock = timezone.now) -> int:
     return work_off("email", size=size, service="email", act=lambda claim: _send(claim, email, clock), set_aside=_set_aside)
 
 
-def _send(claim: Claim, email: Email, clock: Clock) -> None:
+def _send(claim: Claim, email: Email, clock: Clock) -> int:
     people = ladder.standing([item.subject for item in claim.items], Stage.REGISTERED)
     issued = int(claim.at.timestamp())
-    asked = [item for item in claim.items if item.subject in people]
+    asked = claim.of(people)
 
     # Asked outside any transaction: a slow mail server must not hold our rows.
     answers = email.send([_mail(people[item.subject], issued) for item in asked])
@@ -103,14 +103,19 @@ def _send(claim: Claim, email: Email, clock: Clock) -> None:
                 unknown.append(item)
             elif answer is not Delivery.SENT:
                 failed[item.subject] = _FAILED[answer]
+        still = ladder.standing(list(failed), Stage.REGISTERED, lock=True)
+        failed = {id: why for id, why in failed.items() if id in still and still[id].revision == people[id].revision}
         ladder.drop_off(failed, instants(asked, clock))
         claim.again(unknown)
+    return len(asked)
 
 
 def _mail(standing: ladder.Standing, issued: int) -> Mail:
     person = standing.open()
     link = Link(standing.id, standing.revision, issued)
-    return letters.verify_email(person, reference=str(standing.id), url=f"{settings.BASE_URL}/surel/{link.token}/")
+    return letters.verify_email(
+        person, reference=f"{standing.id}.{standing.revision}.{issued}", url=f"{settings.BASE_URL}/surel/{link.token}/"
+    )
 
 
 def open_links(opened: Sequence[Opened], *, clock: Clock = timezone.now) -> list[Outcome]:

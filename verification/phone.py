@@ -60,11 +60,11 @@ def send_batch(*, sms: SmsGateway, size: int, clock: Clock = timezone.now, randb
     )
 
 
-def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> None:
+def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> int:
     # Above, too: there a code signs people in.
     people = ladder.standing([item.subject for item in claim.items], Stage.IDENTITY_VERIFIED, or_above=True)
     claim, sent = _with_codes(claim, people, randbelow)
-    asked = [item for item in claim.items if item.subject in sent and item.subject in people]
+    asked = claim.of(sent.keys() & people.keys())
 
     # Asked outside any transaction, with the challenge for reference: asked again, it is the same message.
     messages = [_message(people[item.subject], sent[item.subject]) for item in asked]
@@ -72,9 +72,11 @@ def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> 
 
     with claim.settling():
         dead = [item.subject for item, answer in zip(asked, answers, strict=True) if answer is Delivery.NUMBER_DEAD]
-        codes.void(dead)
+        # Not of those who have changed their number meanwhile: another challenge has taken this one's place.
+        dead = codes.void_sent([(id, sent[id].challenge) for id in dead])
         ladder.drop_off(dict.fromkeys(dead, DropOff.NUMBER_DEAD), instants(asked, clock))
         claim.again([item for item, answer in zip(asked, answers, strict=True) if answer is Delivery.UNKNOWN])
+    return len(asked)
 
 
 def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: Randbelow) -> tuple[Claim, dict[int, Code]]:
@@ -168,11 +170,14 @@ def change_number(
 
     The code that was sent to the old number no longer works. The limits on codes stay: they are the person's.
     """
-    with ladder.correcting(registrant_id, Stage.IDENTITY_VERIFIED, at=clock()) as standing:
-        if standing is None:
-            return False
-        ladder.rewrite(standing, replace(standing.open(), phone=phone))
+    with transaction.atomic():
+        # The code before the registrant: whoever types one at this moment takes the two in the same order.
         codes.void([registrant_id])
+        with ladder.correcting(registrant_id, Stage.IDENTITY_VERIFIED, at=clock()) as standing:
+            if standing is None:
+                transaction.set_rollback(True)
+                return False
+            ladder.rewrite(standing, replace(standing.open(), phone=phone))
     send_code(registrant_id, clock=clock, randbelow=randbelow)
     return True
 

@@ -46,6 +46,9 @@ WHY: dict[DropOff, Any] = {
 _CORRECT = Step(
     _("Check what you typed against your KTP and family card, and send it again."), _("Correct my data"), "correct_identity"
 )
+_OTHER_ADDRESS = Step(
+    _("Make room in your mailbox, or give us another address."), _("Another e-mail address"), "change_email"
+)
 _OTHER_NUMBER = Step(_("Give a number that you can read an SMS on now."), _("Change my number"), "change_phone")
 _NEW_CODE = Step(_("Ask for a new code and type it in."), _("Type the code"), "code")
 
@@ -59,6 +62,13 @@ _NEXT: dict[DropOff, Step] = {
         ),
         _("Correct my data"),
         "correct_identity",
+    ),
+    DropOff.MAILBOX_FULL: _OTHER_ADDRESS,
+    DropOff.ADDRESS_UNKNOWN: _OTHER_ADDRESS,
+    DropOff.EMAIL_TAKEN: Step(
+        _("If that registration is yours, sign in with this address. If not, sign up with another address."),
+        _("Sign in"),
+        "sign_in",
     ),
     DropOff.NUMBER_DEAD: _OTHER_NUMBER,
     DropOff.PHONE_TAKEN: _OTHER_NUMBER,

@@ -4,6 +4,7 @@ A message says only that there may be work: what is to be done, PostgreSQL knows
 once, and a message that is lost is made up by the sweeper.
 """
 
+import time
 from collections.abc import Callable
 
 from celery import shared_task
@@ -14,15 +15,16 @@ from django.utils import timezone
 from foundation import outbox, services, work
 from verification import identity, links, phone, signin
 
-#: A task gives its worker free after so many batches: other tasks of the queue wait too.
-BATCHES = 20
+#: A task gives its worker free after so many seconds: well before the broker takes it for lost.
+SECONDS = 45
 
 SWEEP_LOCK = 0x53574550  # "SWEP"
 
 
 def _work_off(queue: str, batch: Callable[[], int]) -> None:
-    """Batches until nothing is due; after many, somebody else may go on."""
-    for _ in range(BATCHES):
+    """Batches until nothing is due; after a while, somebody else may go on."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
         if not batch():
             return
     work.send_hint(queue)

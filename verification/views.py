@@ -80,19 +80,18 @@ def change_email(request: HttpRequest) -> HttpResponse:
     if draft is None or not draft.finished:
         return redirect("sign_up")
     form = EmailForm(request.POST if request.method == "POST" else None, initial=drafts.answers(draft))
-    if not form.is_valid():
-        return render(
-            request,
-            "registrants/change_email.html",
-            {"form": form, "title": _("Your e-mail address"), "doubts": form.doubts},
-            status=422 if form.is_bound else 200,
-        )
-    email = form.cleaned_data["email"]
-    if draft.registrant_id is None or links.change_address(draft.registrant_id, email):
-        drafts.change_email(draft, email)
-    if draft.registrant_id is None:
-        drafts.finish(draft, sign_up_of(draft, drafts.answers(draft) | {"email": email}))
-    return redirect("check_mail")
+    if form.is_valid():
+        email = form.cleaned_data["email"]
+        if wait := drafts.change_email(draft, email):
+            form.add_error("email", _("Please wait %(seconds)s seconds, then send it again.") % {"seconds": wait})
+        elif draft.registrant_id is None:
+            drafts.finish(draft, sign_up_of(draft, drafts.answers(draft) | {"email": email}))
+        else:
+            links.change_address(draft.registrant_id, email)
+    if form.is_valid():
+        return redirect("check_mail")
+    context = {"form": form, "title": _("Your e-mail address"), "doubts": form.doubts}
+    return render(request, "registrants/change_email.html", context, status=422 if form.is_bound else 200)
 
 
 @never_cache
@@ -148,6 +147,7 @@ def _code_page(request: HttpRequest, registrant: Registrant, form: CodeForm, *, 
             "phone_masked": mask_phone(signin.open_person(registrant.pk).phone),
             "wait": sendable.wait,
             "no_more": sendable.never,
+            "live": sendable.live,
             "number_dead": registrant.drop_off == DropOff.NUMBER_DEAD,
             "sent": sent,
         },
@@ -187,7 +187,7 @@ def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
         "registrants/status.html",
         {
             "registrant": registrant,
-            "person_name_masked": signin.open_person(registrant.pk).name,
+            "person_name": signin.open_person(registrant.pk).name,
             "ladder": status.ladder(registrant),
             "reason": status.why(registrant),
             "next_step": status.next_step(registrant),
@@ -227,7 +227,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = EmailForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         signin.ask_by_email(form.cleaned_data["email"])
-        return render(request, "registrants/sign_in_sent.html", {"email_masked": form.cleaned_data["email"]})
+        return render(request, "registrants/sign_in_sent.html", {"email": form.cleaned_data["email"]})
     context = {"form": form, "by": "email", "doubts": form.doubts}
     return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
 

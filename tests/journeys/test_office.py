@@ -64,7 +64,9 @@ def signs_in(desk, password):
 def rungs(desk):
     """People by rung, as the screen writes them."""
     lines = desk.page.locator("tr.rung")
-    return dict(zip(lines.locator("th").all_inner_texts(), lines.locator("td:nth-of-type(1)").all_inner_texts(), strict=True))
+    return dict(
+        zip(lines.locator("th").all_inner_texts(), lines.locator("td:nth-of-type(1)").all_inner_texts(), strict=True)
+    )
 
 
 def reached(*people):
@@ -125,7 +127,7 @@ def test_the_screen_shows_rungs_reasons_bars_and_provinces(people, desk):
 def test_one_wave_the_waves_until_one_and_any_past_hour_can_be_asked_for(people, desk):
     ask(desk, "Satu gelombang", wave="2")
     assert (desk.heading, rungs(desk)) == ("Gelombang 2", reached("20", "20", "20"))
-    expect(desk.page.get_by_label("Satu gelombang")).to_be_checked()
+    expect(desk.page.get_by_label("Satu gelombang", exact=True)).to_be_checked()
 
     ask(desk, "Sampai satu gelombang", wave="1")
     assert (desk.heading, rungs(desk)) == ("Gelombang 1 sampai 1", reached("1.030", "40", "15", "15"))
@@ -171,7 +173,7 @@ def test_the_open_page_follows_by_itself_and_a_past_hour_stands_still(people, de
     ask(desk, "Semua", date="2020-04-11", time="09:00")
     asked.clear()
     page.wait_for_timeout(3000)
-    assert asked == []
+    assert "true" not in asked
     assert rungs(desk)["Terdaftar"] == "1.000"
 
 

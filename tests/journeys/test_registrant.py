@@ -40,7 +40,12 @@ def test_without_javascript_somebody_comes_from_the_home_page_to_a_verified_phon
     siti.give_identity(nik=mistyped)
     expect(page.get_by_role("alert")).to_contain_text("Mohon periksa angka ini")
     assert page.locator(".digits mark").all_inner_texts() == ["9"]
-    for label, kept in {"Nama": person.name, "NIK": in_fours(mistyped), "Nomor KK": in_fours(person.kk), "Tahun": "1980"}.items():
+    for label, kept in {
+        "Nama": person.name,
+        "NIK": in_fours(mistyped),
+        "Nomor KK": in_fours(person.kk),
+        "Tahun": "1980",
+    }.items():
         expect(page.get_by_label(label, exact=True)).to_have_value(kept)
     expect(page.get_by_label("Perempuan")).to_be_checked()
     device.type("NIK", person.nik)
@@ -246,7 +251,12 @@ class Looker:
 def test_every_page_of_the_sign_up_is_light_fits_a_phone_and_can_be_read_by_all(applicant):
     siti = applicant()
     device, look = siti.device, Looker(siti.device)
-    for path, name in {"/": "home", "/masuk/": "sign in", "/masuk/sms/": "sign in by SMS", "/tidak-ada/": "not found"}.items():
+    for path, name in {
+        "/": "home",
+        "/masuk/": "sign in",
+        "/masuk/sms/": "sign in by SMS",
+        "/tidak-ada/": "not found",
+    }.items():
         device.open(path)
         look(name)
 

@@ -131,8 +131,8 @@ def test_the_command_says_what_is_wrong(people, arguments):
 def test_the_command_prints_a_funnel(people):
     printed = run("funnel", "--until-wave=2")
 
-    assert "1 to 2" in printed
-    assert "40.0%" in printed
+    assert "1 sampai 2" in printed
+    assert "40,0 %" in printed
 
 
 def test_recount_agrees_and_shows_what_does_not(people):

@@ -117,7 +117,7 @@ def test_three_codes_an_hour_five_a_day_with_a_growing_gap(id):
         OneTimeCode.objects.update(sent_at=[now - timedelta(minutes=minutes) for minutes in minutes_ago])
         return codes.sendable(id).wait
 
-    assert codes.sendable(id) == (0, False)
+    assert codes.sendable(id)[:2] == (0, False)
     assert codes.issue([id])
     assert codes.issue([id]) == {}
     assert 28 <= codes.sendable(id).wait <= 30

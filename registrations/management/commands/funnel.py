@@ -5,6 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from registrations import asking, funnel
 
@@ -34,18 +36,31 @@ class Command(BaseCommand):
             return
         self.stdout.write(_title(view))
         for rung in found.rungs:
-            above = "" if rung.share_of_above is None else f"{rung.share_of_above:>8.1%} of the rung above"
-            self.stdout.write(f"  {rung.stage.label!s:<20} {rung.people:>12,}{above}".replace(",", "."))
+            above = (
+                ""
+                if rung.share_of_above is None
+                else _("%(share)s of the rung before") % {"share": _percent(rung.share_of_above)}
+            )
+            self.stdout.write(f"  {_line(str(rung.stage.label), rung.people, indent=0)}   {above}".rstrip())
             for entry in rung.lost:
-                self.stdout.write(f"      {entry.reason.label!s:<44} {entry.people:>12,}".replace(",", "."))
+                self.stdout.write(f"      {_line(str(entry.reason.label), entry.people, indent=4)}")
             if rung.waiting:
-                self.stdout.write(f"      {rung.stage.waiting:<44} {rung.waiting:>12,}".replace(",", "."))
+                self.stdout.write(f"      {_line(rung.stage.waiting, rung.waiting, indent=4)}")
+
+
+def _line(label: str, people: int, *, indent: int) -> str:
+    return f"{label:<{50 - indent}} {number_format(people, force_grouping=True):>12}"
+
+
+def _percent(share: float) -> str:
+    return f"{number_format(100 * share, decimal_pos=1)} %"
 
 
 def _title(view: funnel.View) -> str:
-    whom = "All registrants"
+    whom = _("All registrants")
     if view.wave is not None:
-        whom = f"Registrants of wave {view.wave}"
+        whom = _("Registrants of wave %(number)s") % {"number": view.wave}
     elif view.until_wave is not None:
-        whom = f"Registrants of waves 1 to {view.until_wave}"
-    return f"{whom}, as of {view.as_of:%d %b %Y %H.%M} WIB" if view.as_of else f"{whom}, now"
+        whom = _("Registrants of waves 1 to %(number)s") % {"number": view.until_wave}
+    when = _("as of %(moment)s WIB") % {"moment": f"{view.as_of:%Y-%m-%d %H:%M}"} if view.as_of else _("now")
+    return f"{whom}, {when}"
