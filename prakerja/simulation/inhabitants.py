@@ -31,7 +31,7 @@ def read_mail(population: Population, *, size: int) -> int:
     return work_off("mailbox", size=size, service=None, act=lambda claim: _open_links(claim, population))
 
 
-def _open_links(claim: Claim, population: Population) -> None:
+def _open_links(claim: Claim, population: Population) -> int:
     opened, people = [], []
     for _reference, to, link in _delivered(claim.items):
         person = population.person(population.number_of_email(to))
@@ -43,7 +43,7 @@ def _open_links(claim: Claim, population: Population) -> None:
             # The simulation stood still for more than a day: ask for another mail, as one would.
             intake.send_link(mailed.registrant_id, at=_acts_at(person), instant=_acts_at(person))
     with claim.settling():
-        pass
+        return len(opened)
 
 
 def _acts_at(person: SimulatedPerson) -> datetime:
@@ -55,7 +55,7 @@ def read_texts(population: Population, *, size: int) -> int:
     return work_off("handset", size=size, service=None, act=lambda claim: _type_codes(claim, population))
 
 
-def _type_codes(claim: Claim, population: Population) -> None:
+def _type_codes(claim: Claim, population: Population) -> int:
     texts = []
     for item, (reference, to, code) in zip(claim.items, _delivered(claim.items), strict=True):
         person = population.person(population.number_of_phone(to))
@@ -65,6 +65,7 @@ def _type_codes(claim: Claim, population: Population) -> None:
     late = _type(texts, lambda text: text.person.fate is not Fate.CODE_NEVER_TYPED)
     with claim.settling():
         claim.again([text.item for text in late if not phone.send_code(text.registrant_id, at=text.person.types_code_at)])
+    return len(texts)
 
 
 def _type(texts: list[Text], types: Callable[[Text], bool]) -> list[Text]:

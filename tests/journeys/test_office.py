@@ -134,7 +134,7 @@ def test_one_wave_the_waves_until_one_and_any_past_hour_can_be_asked_for(people,
 
     ask(desk, "Semua", date=f"{START.astimezone(WIB):%Y-%m-%d}", time="09:00")
     assert rungs(desk) == reached("1.000", "40", "15", "15")
-    expect(desk.page.locator(".freshness")).to_have_text(re.compile(r"Per 11 Apr 2020 09\.00 WIB"))
+    expect(desk.page.locator(".freshness")).to_have_text(re.compile(r"Per 11\sApr\s2020\s09\.00\sWIB"))
     ask(desk, "Semua", date=f"{NEXT_DAY.astimezone(WIB):%Y-%m-%d}")
     assert rungs(desk) == reached("1.030", "40", "15", "15")
     desk.follow("Atur ulang")
