@@ -6,6 +6,7 @@ Runs on servers of its own, which are thrown away. Prints a table and writes `bu
 import argparse
 import json
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -81,6 +82,7 @@ def measure(people: int) -> dict[str, float]:
         "group_by_to_read_ratio": exact / read,
         "recount_s": seconds(funnel.recount),
         "bytes_per_registrant": size / people,
+        "process_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 

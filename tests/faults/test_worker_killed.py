@@ -1,6 +1,5 @@
 """A worker killed with -9 in the middle of a batch: nobody lost, nobody twice, done within the lease and a minute."""
 
-import os
 import time
 
 import pytest
@@ -18,15 +17,14 @@ from tests.processes import kill, running, wait_until, worker_arguments
 LEASE = 5.0
 
 
-def hint(test_settings):
-    """Wake the workers as the beat's sweeper does."""
-    test_settings.HINTS = True
-    test_settings.CELERY_BROKER_URL = os.environ["REDIS_URL"]
-    sweep()
+@pytest.fixture(autouse=True)
+def hints(settings):
+    """What this process sweeps up reaches the workers, as the beat's sweeper does."""
+    settings.HINTS = True
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path, settings):
+def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path):
     """The simulated programme through real workers, two of which are killed while people are in their hands."""
     simulation = drive.begin(programme.plan_registrants(1500), scale=programme.Fraction(1500, programme.REGISTERED), seed=7)
     environment = {"LEASE_SECONDS": str(LEASE), "BATCH_SIZE": "100", "HINTS": "1"}
@@ -38,7 +36,8 @@ def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path,
         started = time.monotonic()
 
         def progress():
-            hint(settings)
+            sweep()
+            assert funnel.recount().differences == [], "also while the workers write"
             in_hand = Work.objects.exclude(token=None).filter(queue__in=drive.PIPELINE).exists()
             if victims and in_hand and simulation.done() > simulation.goal * (0.2, 0.5)[2 - len(victims)]:
                 kill(victims.pop(0))
@@ -67,7 +66,7 @@ def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minute(tmp_path, settings):
+def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minute(tmp_path):
     slow = tmp_path / "slow.log"
     slow.touch()
     environment = {
@@ -80,7 +79,7 @@ def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minut
     ids = list(register([make_sign_up(number) for number in range(1, 301)]).values())
 
     with running(*worker_arguments("first"), log=tmp_path / "first.log", **environment) as first:
-        hint(settings)
+        sweep()
         wait_until(lambda: slow.read_text() != "", seconds=60, what="the worker begins")
         kill(first)
     killed_at = time.monotonic()
@@ -88,7 +87,7 @@ def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minut
     with running(*worker_arguments("second"), log=tmp_path / "second.log", **environment):
 
         def done():
-            hint(settings)
+            sweep()
             return outstanding(["email"]) == 0
 
         wait_until(done, seconds=LEASE + 60, what="the batch is done by another worker")

@@ -112,7 +112,7 @@ def _all_is_quiet() -> bool:
               AND (state <> 'idle' OR state_change > clock_timestamp() - interval '0.2 s')
             """
         )
-        return cursor.fetchone() == (0,)
+        return bool(cursor.fetchone() == (0,))
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ class Looker:
 
     def __init__(self, device):
         self.device = device
-        self.found: list[str] = []
+        self.found = []
         device.first_load()
 
     def __call__(self, name):
