@@ -77,7 +77,7 @@ def sign_up(request: HttpRequest, step: int = 1) -> HttpResponse:
             return redirect("check_mail")  # the browser's back button, or a second click
         draft = None  # somebody else signs up on the same phone
     given = drafts.answers(draft) if draft else {}
-    if step > (reached := _first_unanswered(given)):
+    if step > (reached := first_unanswered(given)):
         return redirect("sign_up_step", step=reached) if reached > 1 else redirect("sign_up")
 
     form_class, title = STEPS[step - 1]
@@ -101,7 +101,8 @@ def sign_up(request: HttpRequest, step: int = 1) -> HttpResponse:
     )
 
 
-def _first_unanswered(given: dict[str, Any]) -> int:
+def first_unanswered(given: dict[str, Any]) -> int:
+    """The number of the first page that is not answered yet, or of the last page."""
     for number, (form_class, _title) in enumerate(STEPS, start=1):
         if not all(name in given for name in form_class.base_fields if name != "confirmed"):
             return number

@@ -16,7 +16,7 @@ from registrations.forms import CodeForm, EmailForm, IdentityForm, PhoneForm
 from registrations.inputs import mask_email, mask_phone
 from registrations.models import Draft, Registrant
 from registrations.stages import DropOff, Stage
-from registrations.views import draft_of, sign_up_of, with_draft
+from registrations.views import draft_of, first_unanswered, sign_up_of, with_draft
 from verification import codes, identity, links, phone, signin, status
 
 SESSION_KEY = "registrant"
@@ -241,8 +241,9 @@ def use_sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
     if found and found.registrant_id:
         sign_in_as(request, found.registrant_id)
         return redirect("status")
-    if found and found.draft_id:
-        return with_draft(redirect("sign_up"), found.draft_id)
+    if found and found.draft_id and (draft := drafts.find(found.draft_id)):
+        # Where they stopped: nobody answers twice.
+        return with_draft(redirect("sign_up_step", step=first_unanswered(drafts.answers(draft))), draft.id)
     return render(request, "registrants/link_used.html", status=410)
 
 
