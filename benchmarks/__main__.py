@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 from prakerja.embedded.servers import Servers
@@ -88,8 +89,6 @@ def measure(people: int) -> dict[str, float]:
 
 def _copy_again() -> float:
     """Seconds of PostgreSQL's own COPY of the rows that stand in the registrants' tables, into the same indexes and triggers."""
-    from io import StringIO
-
     from django.db import connection as database
 
     tables = ("registrations_registrant", "registrations_personaldata")

@@ -135,6 +135,13 @@ def test_the_command_prints_a_funnel(people):
     assert "40,0 %" in printed
 
 
+def test_the_commands_shares_are_rounded_not_cut_off():
+    ids = make_registrants(3)
+    ladder.climb(Stage.EMAIL_VERIFIED, dict.fromkeys(ids[:2], START))
+
+    assert "66,7 %" in run("funnel")
+
+
 def test_recount_agrees_and_shows_what_does_not(people):
     assert "agrees" in run("recount")
     assert json.loads(run("recount", "--json"))["differences"] == []

@@ -53,7 +53,8 @@ def _line(label: str, people: int, *, indent: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{number_format(100 * share, decimal_pos=1)} %"
+    # Rounded here: number_format cuts off.
+    return f"{number_format(round(100 * share, 1), decimal_pos=1)} %"
 
 
 def _title(view: funnel.View) -> str:
