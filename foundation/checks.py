@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from foundation import webhooks
+
 KEY_BYTES = 32
 #: A key with fewer different characters or bytes than this was typed, not drawn.
 FEWEST_DIFFERENT = 10
@@ -27,6 +29,8 @@ def services_are_real(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
 
 def _service(name: str, config: dict[str, Any]) -> Iterator[CheckMessage]:
     options = config.get("OPTIONS", {})
+    for number, provider in enumerate(options.get("providers", ()), start=1):
+        yield from _service(name if number == 1 else f"{name}_{number}", provider)
     try:
         backend = import_string(config["BACKEND"])
     except (ImportError, KeyError):
@@ -77,6 +81,8 @@ def _keys() -> Iterator[CheckMessage]:
             hint=_HINT,
             id="foundation.E005",
         )
+    if not all(map(_can_sign, settings.SMS_RECEIPT_SECRETS)):
+        yield Error("SMS_RECEIPT_SECRETS holds a secret that is short, an example, or not base64.", id="foundation.E008")
     if not _is_strong(settings.DIGEST_KEY):
         yield Error("DIGEST_KEY is missing, short or an example.", hint=_HINT, id="foundation.E006")
     keys = [secret, settings.DIGEST_KEY, *(key for _, _, key in ring)]
@@ -85,6 +91,14 @@ def _keys() -> Iterator[CheckMessage]:
 
 
 _HINT = "Draw 32 bytes for each: openssl rand -base64 32"
+
+
+def _can_sign(secret: str) -> bool:
+    try:
+        value = webhooks.secret_bytes(secret)
+    except ValueError:
+        return False
+    return len(value) >= webhooks.FEWEST_SECRET_BYTES and len(set(value)) >= FEWEST_DIFFERENT
 
 
 def _is_strong(key: str) -> bool:

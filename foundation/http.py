@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from foundation.services import Unavailable
 
@@ -98,7 +98,7 @@ class JsonClient:
 
         def answers(part: Sequence[Q]) -> list[A] | Unavailable:
             if time.monotonic() > last_start:
-                return Unavailable("no time left")
+                return Unavailable("no time left", untouched=True)
             try:
                 found = call(part)
             except Unavailable as trouble:
@@ -112,7 +112,9 @@ class JsonClient:
         if troubles:
             log.warning("%s of %s calls failed, e.g.: %s", len(troubles), len(parts), troubles[0])
             if len(troubles) == len(parts) and not any(isinstance(trouble, Refused) for trouble in troubles):
-                raise max(troubles, key=lambda trouble: trouble.retry_after or 0)
+                worst = max(troubles, key=lambda trouble: trouble.retry_after or 0)
+                worst.untouched = all(trouble.untouched for trouble in troubles)
+                raise worst
         return [
             answer
             for part, outcome in zip(parts, outcomes, strict=True)
@@ -126,7 +128,7 @@ class JsonClient:
         """
         wait = self._quiet_until - time.monotonic()
         if wait > 0:
-            raise Unavailable("the service has asked us to wait", retry_after=wait)
+            raise Unavailable("the service has asked us to wait", retry_after=wait, untouched=True)
         deadline = time.monotonic() + self._total_timeout
         try:
             with self._session.post(
@@ -139,7 +141,7 @@ class JsonClient:
                 content = _content(response, deadline)
         except (requests.RequestException, HTTPError, OSError) as error:
             # The type only: the text may quote the request.
-            raise Unavailable(type(error).__name__) from None
+            raise Unavailable(type(error).__name__, untouched=_never_connected(error)) from None
         return self._json(response, content)
 
     def _json(self, response: requests.Response, content: bytes) -> Any:
@@ -151,7 +153,9 @@ class JsonClient:
             retry_after = _retry_after(response.headers.get("Retry-After")) if status in (429, 503) else None
             if retry_after:
                 self._quiet_until = time.monotonic() + retry_after
-            raise Unavailable(f"status {status}", retry_after=retry_after)
+            # A 502 or 504 is the word of somebody between us, who does not know what the service has done.
+            untouched = 400 <= status < 600 and status not in (408, 502, 504)
+            raise Unavailable(f"status {status}", retry_after=retry_after, untouched=untouched)
         if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Unavailable("the answer is not JSON")
         try:
@@ -198,6 +202,12 @@ def _content(response: requests.Response, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise Unavailable("the answer took too long")
     return b"".join(parts)
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether there was no connection on which the service could have been asked anything."""
+    cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError | ConnectTimeoutError)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,10 +21,12 @@ PROBE_SECONDS = 10.0
 class Unavailable(Exception):
     """The service gave no answer: time-out, refusal, nonsense. What we asked stays unknown; it is never a "no"."""
 
-    def __init__(self, reason: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str = "", *, retry_after: float | None = None, untouched: bool = False) -> None:
         super().__init__(reason)
         #: Seconds that the service wants us to wait, if it said so.
         self.retry_after = retry_after
+        #: Whether it is certain that the service has done nothing of what it was asked: another may be asked at once.
+        self.untouched = untouched
 
 
 @cache
@@ -39,7 +41,11 @@ def build(config: dict[str, Any]) -> Any:
 
 def admit(name: str, wanted: int) -> int:
     """How many of `wanted` records the service may be asked now: all, as many as the quota has left, one (a probe), or none."""
-    rate = settings.SERVICES[name].get("RATE")
+    return within_quota(name, let_through(name, wanted), settings.SERVICES[name].get("RATE"))
+
+
+def let_through(name: str, wanted: int) -> int:
+    """How many the breaker lets through: all, one (a probe), or none."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT probe_at IS NOT NULL FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name]
@@ -52,11 +58,15 @@ def admit(name: str, wanted: int) -> int:
                 """,
                 [PROBE_SECONDS, name],
             )
-            if not cursor.fetchone():
-                return 0
-            wanted = 1
-        if rate is None:
-            return wanted
+            return min(wanted, 1) if cursor.fetchone() else 0
+    return wanted
+
+
+def within_quota(name: str, wanted: int, rate: float | None) -> int:
+    """How many a quota of `rate` records a second has left for us, of `wanted`; they are taken from it."""
+    if rate is None or not wanted:
+        return wanted
+    with connection.cursor() as cursor:
         ServiceState.objects.get_or_create(name=name)
         cursor.execute(
             """

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from verification.delivery import News, news
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,22 @@ _WAITING: dict[Stage, Step] = {
 }
 
 
+#: What is known of the SMS with the code, where receipts come in.
+_SMS: dict[News, Step] = {
+    News.WAITING: Step(_("We are sending you a code by SMS. That takes a minute."), _("Type the code"), "code"),
+    News.ON_ITS_WAY: Step(
+        _("The SMS with your code is on its way. When it is there, type it in."), _("Type the code"), "code"
+    ),
+    News.DELIVERED: Step(_("The SMS with your code has been delivered. Type it in."), _("Type the code"), "code"),
+    News.OVERDUE: Step(
+        _("We have not heard that the SMS with your code was delivered. If it is not there, ask for a new one."),
+        _("Type the code"),
+        "code",
+    ),
+    News.FAILED: Step(_("The SMS with your code was not delivered. Ask for a new one."), _("Send a new code"), "code"),
+}
+
+
 def ladder(registrant: Registrant) -> list[Rung]:
     """The rungs in order, with the instants at which the registrant reached them."""
     return [Rung(str(stage.label), getattr(registrant, stage.timestamp), stage == registrant.stage) for stage in Stage]
@@ -99,7 +116,10 @@ def why(registrant: Registrant) -> str | None:
 
 def next_step(registrant: Registrant) -> Step | None:
     reason, stage = DropOff(registrant.drop_off), Stage(registrant.stage)
-    return _NEXT.get(reason) if reason else _WAITING.get(stage)
+    if reason:
+        return _NEXT.get(reason)
+    known = _SMS.get(news(registrant.pk)) if stage == Stage.IDENTITY_VERIFIED else None
+    return known or _WAITING.get(stage)
 
 
 def waits_for_us(registrant: Registrant) -> bool:

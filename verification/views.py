@@ -17,7 +17,7 @@ from registrations.inputs import mask_email, mask_phone
 from registrations.models import Draft, Registrant
 from registrations.stages import DropOff, Stage
 from registrations.views import draft_of, first_unanswered, sign_up_of, with_draft
-from verification import codes, identity, links, phone, signin, status
+from verification import codes, delivery, identity, links, phone, signin, status
 
 SESSION_KEY = "registrant"
 
@@ -148,6 +148,7 @@ def _code_page(request: HttpRequest, registrant: Registrant, form: CodeForm, *, 
             "wait": sendable.wait,
             "no_more": sendable.never,
             "live": sendable.live,
+            "news": delivery.news(registrant.pk).value,
             "number_dead": registrant.drop_off == DropOff.NUMBER_DEAD,
             "sent": sent,
         },

@@ -1,12 +1,15 @@
 """What every SMS gateway must do."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from foundation.failover import Failover
 from foundation.sms import Delivery, HttpSms, MockSms, Sms, SmsGateway
 from prakerja.mockservices import Server
+
+HTTP = "foundation.sms.HttpSms"
 
 
 class Case(NamedTuple):
@@ -15,7 +18,9 @@ class Case(NamedTuple):
     delivered: Callable[[], list[str]]
 
 
-@pytest.fixture(params=["mock", "http", "http, chunks of 3"])
+@pytest.fixture(
+    params=["mock", "http", "http, chunks of 3", "failover", "failover, the first one is gone", "failover, shared out"]
+)
 def case(request: pytest.FixtureRequest, mock_services: Server) -> Case:
     delivered: list[str] = []
     on_server = mock_services.services.delivered["sms"]
@@ -25,6 +30,14 @@ def case(request: pytest.FixtureRequest, mock_services: Server) -> Case:
             return Case(gateway, lambda: delivered)
         case "http":
             return Case(HttpSms(mock_services.url, key="k"), lambda: [sms["reference"] for sms in on_server])
+        case str(name) if name.startswith("failover"):
+            request.getfixturevalue("db")
+            gone = {"BACKEND": HTTP, "OPTIONS": {"url": "http://127.0.0.1:1"}}
+            well: dict[str, Any] = {"BACKEND": HTTP, "OPTIONS": {"url": mock_services.url}}
+            providers = [gone if "gone" in name else well, well]
+            if "shared" in name:
+                providers = [{**well, "WEIGHT": 1}, {**well, "WEIGHT": 2}]
+            return Case(Failover(providers), lambda: sorted(sms["reference"] for sms in on_server))
         case _:
             return Case(HttpSms(mock_services.url, chunk=3), lambda: sorted(sms["reference"] for sms in on_server))
 

@@ -65,6 +65,50 @@ def test_a_mock_is_refused(settings: Settings, name: str, backend: str):
     assert ids() == ["foundation.E002"]
 
 
+def failover(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return {**HTTP, "sms": {"BACKEND": "foundation.failover.Failover", "OPTIONS": {"providers": [first, second]}}}
+
+
+def test_a_mock_among_several_providers_is_refused(settings: Settings):
+    settings.SERVICES = failover(HTTP["sms"], {"BACKEND": "foundation.sms.MockSms"})
+
+    [message] = services_are_real(None)
+    assert message.id == "foundation.E002"
+    assert message.hint is not None
+    assert "SMS_2_URL" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (HTTP["sms"], []),
+        ({"BACKEND": "nowhere"}, ["foundation.E001"]),
+        ({"BACKEND": "foundation.sms.HttpSms", "OPTIONS": {"url": "http://sms.example"}}, ["foundation.W001"]),
+    ],
+)
+def test_every_one_of_several_providers_is_looked_into(settings: Settings, second: dict[str, Any], expected: list[str]):
+    settings.SERVICES = failover(HTTP["sms"], second)
+
+    assert ids() == expected
+
+
+@pytest.mark.parametrize(
+    ("secrets", "expected"),
+    [
+        ([], []),
+        ([key(7), f"whsec_{key(8)}"], []),
+        ([key(7), ""], ["foundation.E008"]),
+        (["not base64!"], ["foundation.E008"]),
+        ([base64.b64encode(b"short").decode()], ["foundation.E008"]),
+        ([base64.b64encode(b"A" * 32).decode()], ["foundation.E008"]),
+    ],
+)
+def test_a_weak_receipt_secret_is_refused(settings: Settings, secrets: list[str], expected: list[str]):
+    settings.SMS_RECEIPT_SECRETS = secrets
+
+    assert ids() == expected
+
+
 @pytest.mark.parametrize("kind", ["console", "locmem", "dummy", "filebased"])
 def test_a_back_end_of_django_that_sends_nothing_is_refused(settings: Settings, kind: str):
     options = {"backend": f"django.core.mail.backends.{kind}.EmailBackend"}
