@@ -11,9 +11,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "prakerja.settings")
 app = Celery("prakerja")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["prakerja"], related_name="life")
 
 
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def check_first(**_: object) -> None:
     refuse_to_start_unready()
+
+
+@signals.celeryd_init.connect
+def wait_for_messages(**_: object) -> None:
+    """A worker waits for its next message at the socket, longer than anybody else may wait there."""
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, "socket_timeout": 30}

@@ -217,10 +217,9 @@ def show(scale: str, wanted_port: int) -> NoReturn:
             demo.run("prepare", PYTHON, "-c", PREPARE)
             gunicorn = ["gunicorn", "prakerja.wsgi", "--workers", "2", "--threads", "4", "--worker-class", "gthread"]
             demo.start("web", PYTHON, "-m", *gunicorn, "--bind", f"127.0.0.1:{port}")
-            celery = (PYTHON, "-m", "celery", "-A", "prakerja")
-            worker = ["-Q", QUEUES, "-c", "2", "-n", "demo@%h", "--loglevel", "WARNING"]
-            demo.start("worker", *celery, "worker", *worker)
-            demo.start("beat", *celery, "beat", "-s", str(state / "beat-schedule"), "--pidfile=")
+            demo.start("worker", *MANAGE, "worker", "--queues", QUEUES, "--name", "demo")
+            beat = ["beat", "-s", str(state / "beat-schedule"), "--pidfile="]
+            demo.start("beat", PYTHON, "-m", "celery", "-A", "prakerja", *beat)
             demo.wait_until_up()
             say(f"{url}/ is up ({time.monotonic() - began:.1f} s)")
 

@@ -195,6 +195,25 @@ for _name, _backend in {
             "OPTIONS": {"url": _url, "key": env.str(f"{_name.upper()}_KEY", default="")},
             "RATE": env.float(f"{_name.upper()}_RATE", default=0) or None,
         }
+if _url := env.str("SMS_2_URL", default=""):
+    # A second provider stands in for the first one when that one is ill (docs/services.md).
+    _providers = [
+        SERVICES["sms"],
+        {
+            "BACKEND": "foundation.sms.HttpSms",
+            "OPTIONS": {"url": _url, "key": env.str("SMS_2_KEY", default="")},
+            "RATE": env.float("SMS_2_RATE", default=0) or None,
+        },
+    ]
+    _rates = [provider.get("RATE") for provider in _providers]
+    SERVICES["sms"] = {
+        "BACKEND": "foundation.failover.Failover",
+        "OPTIONS": {"providers": _providers},
+        "RATE": sum(_rates) if all(_rates) else None,
+    }
+#: What SMS providers sign their delivery receipts with: base64, with or without `whsec_`; two while one replaces the other.
+#: Without any, no receipts are taken and none are waited for.
+SMS_RECEIPT_SECRETS = env.list("SMS_RECEIPT_SECRETS", default=[])
 if _smtp := env.str("SMTP_URL", default=""):
     # An SMTP server through Django's own back end, e.g. `smtp+tls://user:password@host:587`.
     _mail = env.email_url_config(_smtp)
@@ -228,7 +247,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,
     "unacked_restore_throttle": 1,
-    "socket_timeout": 30,
+    # Who sends a hint must not wait long for a broker that swallows it; workers wait longer (`prakerja.celery`).
+    "socket_timeout": 3,
     "socket_connect_timeout": 2,
     "health_check_interval": 25,
     "max_retries": 1,
@@ -241,7 +261,7 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "work.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "fold": {"task": "funnel.fold", "schedule": 5.0, "options": {"expires": 5}},
     "forget drafts": {"task": "drafts.forget", "schedule": 3600.0, "options": {"expires": 3600}},

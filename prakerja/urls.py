@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from prakerja import dashboard, health, mock
 from registrations.api import FunnelView
+from verification.api import sms_receipts
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
@@ -14,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pmo/masuk/", LoginView.as_view(template_name="office/login.html"), name="office_login"),
     path("pmo/keluar/", LogoutView.as_view(), name="office_logout"),
     path("api/v1/funnel/", FunnelView.as_view(), name="api_funnel"),
+    path("api/v1/sms/receipts/", sms_receipts, name="api_sms_receipts"),
 ]
 
 if settings.DEMO:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from celery.bin.base import CLIContext
 from celery.bin.celery import celery as celery_command
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from prakerja import demo
 from prakerja.celery import app
@@ -39,6 +39,12 @@ def argv(command: str | list[str]) -> list[str]:
 
 def key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def parse_worker(command: list[str]) -> dict[str, Any]:
+    """The options that the worker's own parser reads from a command."""
+    assert command[:3] == ["python", "manage.py", "worker"]
+    return vars(load_command_class("prakerja", "worker").create_parser("manage.py", "worker").parse_args(command[3:]))
 
 
 def parse(command: list[str]) -> dict[str, Any]:
@@ -69,17 +75,23 @@ def test_it_waits_for_what_exists() -> None:
 
 
 def test_every_queue_has_its_worker() -> None:
-    queues = [queue for worker in WORKERS.values() for queue in parse(argv(worker["command"]))["queues"]]
+    queues = [queue for worker in WORKERS.values() for queue in parse_worker(argv(worker["command"]))["queues"].split(",")]
 
     assert sorted(queues) == sorted(demo.QUEUES.split(","))
 
 
-def test_workers_answer_to_the_name_they_are_asked_by() -> None:
+def test_workers_are_watched_by_the_file_that_they_touch(tmp_path: Path) -> None:
     for worker in WORKERS.values():
-        assert parse(argv(worker["command"]))["hostname"].startswith("worker@")
-        asked = argv(worker["healthcheck"]["test"][1])
-        assert asked[:6] == ["celery", "-A", "prakerja", "inspect", "ping", "-d"]
-        assert asked[6] == "worker@$HOSTNAME"
+        assert parse_worker(argv(worker["command"]))["alive"] == Path(f"{SCRATCH}/alive")
+        watch = [sys.executable, *(word.replace(SCRATCH, str(tmp_path)) for word in worker["healthcheck"]["test"][2:])]
+        alive = tmp_path / "alive"
+
+        alive.unlink(missing_ok=True)
+        assert subprocess.run(watch, stderr=subprocess.DEVNULL).returncode != 0
+        alive.touch()
+        assert subprocess.run(watch).returncode == 0
+        os.utime(alive, (0, 0))
+        assert subprocess.run(watch).returncode != 0
 
 
 def test_beat_is_watched_by_the_file_it_writes(tmp_path: Path) -> None:

@@ -21,11 +21,21 @@ SECONDS = 45
 SWEEP_LOCK = 0x53574550  # "SWEP"
 
 
-def _work_off(queue: str, batch: Callable[[], int]) -> None:
+#: One batch of each queue, and how many items were in hand: what a worker does until nothing is due, and what its supervisor
+#: does when no worker comes.
+BATCHES: dict[str, Callable[[], int]] = {
+    "email": lambda: links.send_batch(email=services.get("email"), size=settings.BATCH_SIZE),
+    "identity": lambda: identity.check_batch(dukcapil=services.get("dukcapil"), size=settings.BATCH_SIZE),
+    "phone": lambda: phone.send_batch(sms=services.get("sms"), size=settings.BATCH_SIZE),
+    "messages": lambda: outbox.send_batch(email=services.get("email"), size=settings.BATCH_SIZE),
+}
+
+
+def _work_off(queue: str) -> None:
     """Batches until nothing is due; after a while, somebody else may go on."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        if not batch():
+        if not BATCHES[queue]():
             return
     work.send_hint(queue)
 
@@ -33,25 +43,25 @@ def _work_off(queue: str, batch: Callable[[], int]) -> None:
 @shared_task(name="work.email", queue="email")
 def send_links() -> None:
     """Mail their link to new registrants."""
-    _work_off("email", lambda: links.send_batch(email=services.get("email"), size=settings.BATCH_SIZE))
+    _work_off("email")
 
 
 @shared_task(name="work.identity", queue="identity")
 def check_identities() -> None:
     """Ask Dukcapil about people whose e-mail is verified."""
-    _work_off("identity", lambda: identity.check_batch(dukcapil=services.get("dukcapil"), size=settings.BATCH_SIZE))
+    _work_off("identity")
 
 
 @shared_task(name="work.phone", queue="phone")
 def send_codes() -> None:
     """Send a one-time code to people whose identity is verified."""
-    _work_off("phone", lambda: phone.send_batch(sms=services.get("sms"), size=settings.BATCH_SIZE))
+    _work_off("phone")
 
 
 @shared_task(name="work.messages", queue="messages")
 def send_messages() -> None:
     """Send mails that have been posted to single people."""
-    _work_off("messages", lambda: outbox.send_batch(email=services.get("email"), size=settings.BATCH_SIZE))
+    _work_off("messages")
 
 
 @shared_task(name="work.sweep")

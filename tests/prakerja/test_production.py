@@ -32,9 +32,9 @@ def asked(**environment):
     return done.stdout.strip()
 
 
-def celery(*arguments, **environment):
+def run(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "prakerja", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
@@ -57,9 +57,10 @@ def test_the_mock_mailbox_and_phone_exist_in_the_demo_only():
     assert asked(PRODUCTION="1", DEMO="1", **keys()) == "no such page"
 
 
-def test_workers_and_beat_do_not_start_with_mock_services_in_production():
-    for arguments in (["worker", "-Q", "email"], ["beat", "--pidfile="]):
-        done = celery(*arguments, PRODUCTION="1", **keys())
+def test_workers_and_beat_do_not_start_with_mock_services_in_production(tmp_path):
+    celery = ["-m", "celery", "-A", "prakerja"]
+    for arguments in (["manage.py", "worker"], [*celery, "worker", "-Q", "email"], [*celery, "beat", "-s", str(tmp_path / "schedule"), "--pidfile="]):
+        done = run(*arguments, PRODUCTION="1", **keys())
 
         assert done.returncode != 0
         assert "foundation.E002" in done.stdout + done.stderr
