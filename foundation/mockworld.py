@@ -1,7 +1,7 @@
 """Where the mock services deliver: to the simulation's inhabitants, or onto the /mock/ page. Never outside a demo or a test.
 
 Inhabitants live at `@warga.example` and behind phone numbers +62 8PP 0 NNNNNNNN. Their messages wait as parcels of work in
-the queues `mailbox` and `handset`, with the sealed note `[reference, to, link]` or `[reference, to, code]`; what is sent to
+the queues `mailbox` and `handset`, with the note `[reference, to, link]` or `[reference, to, code]`; what is sent to
 anybody else is kept, sealed, for whoever plays with the demo: the newest 500 a channel.
 """
 
@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from foundation.models import MockMessage
@@ -77,11 +76,9 @@ def is_dead_number(phone: str) -> bool:
     return len(phone) == 15 and phone[6] == "0" and phone[7] == "9" and phone.startswith("+628")
 
 
-def _note(message: Message, what: re.Pattern[str]) -> bytes:
+def _note(message: Message, what: re.Pattern[str]) -> tuple[str, str, str]:
     found = what.search(message.text)
-    # Put together by hand, as JSON: this runs once for every message of a simulation.
-    value = f"[{quoted(message.reference)},{quoted(message.to)},{quoted(found[0] if found else '')}]"
-    return seal(value.encode(), _PLACE)
+    return message.reference, message.to, found[0] if found else ""
 
 
 def _keep(channel: Channel, messages: Sequence[Message]) -> None:

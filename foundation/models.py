@@ -8,15 +8,15 @@ from django.db.models.functions import Now
 class Work(models.Model):
     """A parcel of work: one thing to do for many subjects. See `foundation.work`.
 
-    `subjects`, `instants` and `notes` run in parallel, so that a parcel can be cut anywhere.
+    `subjects`, `instants` and what is in `notes` run in parallel, so that a parcel can be cut anywhere.
     """
 
     queue = models.CharField(max_length=20)
     subjects = ArrayField(models.BigIntegerField())
-    #: When each subject's work counts as done; none: when it is done.
-    instants = ArrayField(models.DateTimeField(), null=True)
-    #: Sealed, one per subject: what the work needs and the subject does not hold.
-    notes = ArrayField(models.BinaryField(), null=True)
+    #: When each subject's work counts as done, in microseconds since 1970; none: when it is done.
+    instants = ArrayField(models.BigIntegerField(), null=True)
+    #: A JSON list, sealed, with a note per subject: what the work needs and the subject does not hold.
+    notes = models.BinaryField(null=True)
     #: Nobody may take it before; a claim moves it to the end of its lease.
     due_at = models.DateTimeField(db_default=Now())
     #: Whose claim it is in; only that claim may settle it.
@@ -33,8 +33,7 @@ class Work(models.Model):
             models.CheckConstraint(
                 name="work_parallel",
                 condition=models.Q(subjects__len__gt=0)
-                & (models.Q(instants=None) | models.Q(instants__len=models.F("subjects__len")))
-                & (models.Q(notes=None) | models.Q(notes__len=models.F("subjects__len"))),
+                & (models.Q(instants=None) | models.Q(instants__len=models.F("subjects__len"))),
             )
         ]
 
@@ -66,9 +65,33 @@ class ServiceState(models.Model):
     probe_at = models.DateTimeField(null=True)
     tokens = models.FloatField(db_default=0)
     refilled_at = models.DateTimeField(db_default=Now())
+    # Of an SMS provider only, whose name is the service's and a number, e.g. `sms.2`. See `foundation.failover`.
+    #: Messages without an answer, within a minute from `errors_since` on.
+    errors = models.PositiveIntegerField(db_default=0)
+    errors_since = models.DateTimeField(db_default=Now())
+    #: Left because too little arrived: that messages are accepted is not enough to come back.
+    awaits_receipts = models.BooleanField(db_default=False)
+    #: What was accepted before is no longer held against it.
+    judged_since = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.name
+
+
+class Carriage(models.Model):
+    """What one SMS provider accepted within ten seconds, and how much of just that was delivered; kept for a day."""
+
+    slot = models.DateTimeField()
+    #: Service and number, e.g. `sms.2`; number 0: the only one.
+    provider = models.CharField(max_length=20)
+    accepted = models.PositiveIntegerField()
+    delivered = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["slot", "provider"], name="carriage_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} at {self.slot:%H:%M:%S}: {self.delivered} of {self.accepted}"
 
 
 class MockMessage(models.Model):

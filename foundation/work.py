@@ -9,6 +9,7 @@ Trouble outside (`Unavailable`) is waited out for as long as it lasts. An error 
 poison record stands alone; that one is set aside after three attempts, and the rest passes.
 """
 
+import json
 import logging
 import random
 import time
@@ -24,9 +25,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from kombu.exceptions import OperationalError as BrokerDown
 
-from foundation import services
+from foundation import pg, services
 from foundation.models import SetAside
-from foundation.pg import array
+from foundation.pg import array, instant
+from foundation.sealing import seal, unseal
 from foundation.services import Unavailable
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,8 @@ class Item(NamedTuple):
 
     subject: int
     instant: datetime | None = None
-    note: bytes | None = None
+    #: Anything that JSON can say; sealed at rest.
+    note: Any = None
 
 
 def enqueue(
@@ -55,7 +58,7 @@ def enqueue(
     subjects: Sequence[int],
     *,
     instants: Sequence[datetime] | None = None,
-    notes: Sequence[bytes] | None = None,
+    notes: Sequence[Any] | None = None,
     wait: float = 0,
     unknowns: int = 0,
     attempts: int = 0,
@@ -63,8 +66,9 @@ def enqueue(
 ) -> None:
     """Put one parcel into a queue, in the caller's transaction; due after `wait` seconds.
 
-    `subjects` are ids; `instants` (when each one's work counts as done; without: when it is done) and `notes` (sealed)
-    run in parallel to them. Workers get a hint when the transaction commits, unless `hint` is false.
+    `subjects` are ids; `instants` (when each one's work counts as done; without: when it is done) and `notes` (anything
+    that JSON can say, sealed at rest) run in parallel to them. Workers get a hint when the transaction commits, unless
+    `hint` is false.
     """
     if not subjects:
         return
@@ -72,13 +76,13 @@ def enqueue(
         cursor.execute(
             """
             INSERT INTO foundation_work (queue, subjects, instants, notes, due_at, unknowns, attempts)
-            VALUES (%s, %s::bigint[], %s::timestamptz[], %s::bytea[], clock_timestamp() + %s * interval '1 s', %s, %s)
+            VALUES (%s, %s::bigint[], %s::bigint[], %s, clock_timestamp() + %s * interval '1 s', %s, %s)
             """,
             [
                 queue,
                 array(subjects),
-                None if instants is None else array(instants),
-                None if notes is None else array(notes),
+                None if instants is None else pg.instants(instants),
+                None if notes is None else _sealed(queue, notes),
                 wait,
                 unknowns,
                 attempts,
@@ -127,7 +131,7 @@ class Claim:
                 WITH due AS MATERIALIZED (
                     SELECT id, due_at, cardinality(subjects) AS items, attempts + unknowns > 0 AS failed
                     FROM foundation_work
-                    WHERE queue = %s AND due_at <= clock_timestamp()
+                    WHERE queue = %s AND due_at <= statement_timestamp()
                     ORDER BY due_at, id LIMIT 200
                     FOR UPDATE SKIP LOCKED
                 ), ranked AS (
@@ -148,7 +152,7 @@ class Claim:
             rows = cursor.fetchall()
             if not rows:
                 return None
-            items = [item for subjects, instants, notes, *_ in rows for item in _items(subjects, instants, notes)]
+            items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
             claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=rows[0][4])
             return claim._shortened(size) if len(items) > size else claim
 
@@ -226,9 +230,8 @@ class Claim:
 
     def _set_aside(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
         [item] = self.items
-        SetAside.objects.create(
-            queue=self.queue, subject=item.subject, instant=item.instant, note=item.note, reason=reason[:100]
-        )
+        note = None if item.note is None else _sealed(self.queue, item.note)
+        SetAside.objects.create(queue=self.queue, subject=item.subject, instant=item.instant, note=note, reason=reason[:100])
         set_aside([item.subject])
         log.error("%s of subject %s set aside: %s", self.queue, item.subject, reason)
 
@@ -286,9 +289,18 @@ def _take_apart(claim: Claim, set_aside: Callable[[Sequence[int]], None]) -> boo
     return True
 
 
-def _items(subjects: list[int], instants: list[datetime] | None, notes: list[bytes] | None) -> Iterator[Item]:
-    empty = [None] * len(subjects)
-    return map(Item._make, zip(subjects, instants or empty, notes or empty, strict=True))
+def _items(queue: str, subjects: list[int], instants: list[int] | None, notes: memoryview | None) -> Iterator[Item]:
+    nothing = [None] * len(subjects)
+    whens = nothing if instants is None else map(instant, instants)
+    return map(Item._make, zip(subjects, whens, nothing if notes is None else _unsealed(queue, notes), strict=True))
+
+
+def _sealed(queue: str, note: Any) -> bytes:
+    return seal(json.dumps(note).encode(), b"work:" + queue.encode())
+
+
+def _unsealed(queue: str, sealed: bytes | memoryview) -> Any:
+    return json.loads(unseal(sealed, b"work:" + queue.encode()))
 
 
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
@@ -323,7 +335,7 @@ def send_hint(queue: str) -> None:
 def sweep() -> list[str]:
     """Hint at every queue that has work due; return those queues. For lost hints, erased brokers and dead workers."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT queue FROM foundation_work WHERE due_at <= clock_timestamp() ORDER BY queue")
+        cursor.execute("SELECT DISTINCT queue FROM foundation_work WHERE due_at <= statement_timestamp() ORDER BY queue")
         queues = [queue for (queue,) in cursor.fetchall()]
     for queue in queues:
         send_hint(queue)
@@ -344,6 +356,36 @@ def retry_set_aside(queue: str, subjects: Sequence[int]) -> int:
     with transaction.atomic():
         rows = list(SetAside.objects.select_for_update().filter(queue=queue, subject__in=subjects))
         for row in rows:
-            enqueue_items(queue, [Item(row.subject, row.instant, bytes(row.note) if row.note else None)])
+            note = None if row.note is None else _unsealed(queue, row.note)
+            enqueue_items(queue, [Item(row.subject, row.instant, note)])
         SetAside.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
+
+
+class Head(NamedTuple):
+    """The parcel that is next in a queue."""
+
+    id: int
+    #: For how many seconds anybody could have taken it, by the database's clock.
+    due_for: float
+
+
+def heads(queues: Sequence[str]) -> dict[str, Head]:
+    """The head of each of these queues that has work due.
+
+    Claims take the oldest first, so a head that stays the same is work that nobody takes; under a backlog it is old, but
+    always another one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT queue, head.id, extract(epoch FROM statement_timestamp() - head.due_at)::float
+            FROM unnest(%s::text[]) queue CROSS JOIN LATERAL (
+                SELECT id, due_at FROM foundation_work work
+                WHERE work.queue = queue.queue AND due_at <= statement_timestamp()
+                ORDER BY due_at, id LIMIT 1
+            ) head
+            """,
+            [list(queues)],
+        )
+        return {queue: Head(id, due_for) for queue, id, due_for in cursor.fetchall()}

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Run(models.Model):
-    """The one simulation that this database has lived through, or is living through: what was asked, and how far it is."""
+    """The one simulation that this database has lived through, or is living through."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     seed = models.IntegerField()
@@ -13,8 +13,6 @@ class Run(models.Model):
     scale = models.CharField(max_length=60)
     first_wave = models.PositiveSmallIntegerField()
     last_wave = models.PositiveSmallIntegerField()
-    #: How many people have been sent in.
-    sent_in = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(name="one_run", condition=Q(id=1))]

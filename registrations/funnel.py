@@ -159,22 +159,30 @@ def fold() -> int:
             """
             WITH raw AS (
                 DELETE FROM registrations_movement RETURNING *
+            ), hourly AS MATERIALIZED (
+                SELECT wave, selected_wave, stage, drop_off, hour AS starts_at, province, sum(people) AS people
+                FROM raw GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(people) <> 0
+            ), daily AS MATERIALIZED (
+                SELECT wave, selected_wave, stage, drop_off,
+                       date_bin('1 day', starts_at, timestamptz '2020-01-01 00:00+07') AS starts_at, province,
+                       sum(people) AS people
+                FROM hourly GROUP BY 1, 2, 3, 4, 5, 6
+            ), monthly AS MATERIALIZED (
+                SELECT wave, selected_wave, stage, drop_off, date_trunc('month', starts_at, 'Asia/Jakarta') AS starts_at, province,
+                       sum(people) AS people
+                FROM daily GROUP BY 1, 2, 3, 4, 5, 6
+            ), fine AS (
+                SELECT 'hour' AS grain, * FROM hourly
+                UNION ALL SELECT 'day', * FROM daily
+                UNION ALL SELECT 'month', * FROM monthly
             ), cells AS (
                 INSERT INTO registrations_cell AS cell
-                    (grain, national, starts_at, wave, selected_wave, province, stage, drop_off, people)
-                SELECT grain, province = 0, starts_at, wave, selected_wave, province, stage, drop_off, sum(people)
-                FROM (
-                    SELECT times.grain, times.starts_at, wave, selected_wave, places.province, stage, drop_off, people
-                    FROM raw,
-                    LATERAL (VALUES
-                        ('hour', hour),
-                        ('day', date_trunc('day', hour, 'Asia/Jakarta')),
-                        ('month', date_trunc('month', hour, 'Asia/Jakarta'))
-                    ) AS times (grain, starts_at),
-                    LATERAL (VALUES (raw.province), (0)) AS places (province)
-                ) AS parts
-                GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(people) <> 0
-                ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+                    (grain, national, wave, selected_wave, stage, drop_off, starts_at, province, people)
+                SELECT grain, false, wave, selected_wave, stage, drop_off, starts_at, province, people
+                FROM fine WHERE people <> 0
+                UNION ALL
+                SELECT grain, true, wave, selected_wave, stage, drop_off, starts_at, 0, sum(people)
+                FROM fine GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(people) <> 0
                 ON CONFLICT (grain, national, wave, selected_wave, stage, drop_off, starts_at, province)
                 DO UPDATE SET people = cell.people + excluded.people
             )
@@ -214,7 +222,7 @@ _RECOUNT = """
         ) AS entries GROUP BY 1, 2, 3, 4, 5, 6
     ), people AS MATERIALIZED (
         SELECT wave_id AS wave, coalesce(selected_wave_id, 0) AS selected_wave, province, rung.stage, 0 AS drop_off,
-               date_trunc('hour', rung.at) AS hour, count(*) AS people
+               date_bin('1 hour', rung.at, timestamptz 'epoch') AS hour, count(*) AS people
         FROM registrations_registrant, LATERAL (VALUES
             (1, registered_at), (2, email_verified_at), (3, identity_verified_at), (4, phone_verified_at),
             (5, selected_at), (6, training_bought_at), (7, training_completed_at), (8, incentive_received_at)

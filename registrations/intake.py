@@ -1,13 +1,14 @@
 """Intake: how people come to be registrants, one from the sign-up form or thousands at once. The same statement serves both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
-from foundation.pg import array
+from foundation.pg import array, copy_in
 from foundation.work import enqueue
 from registrations.ladder import clear_drop_off
 from registrations.models import Education, Employment, Sex
@@ -19,8 +20,7 @@ from registrations.stages import Stage
 CONSENT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignUp:
+class SignUp(NamedTuple):
     """A finished sign-up: the person, and the registrant's statement."""
 
     #: The same sign-up sent again has the same reference.
@@ -36,6 +36,10 @@ class SignUp:
     consent: int = CONSENT
 
 
+#: From so many on, people are copied in; below, one statement is the quicker way.
+COPIED_FROM = 100
+
+
 def register(sign_ups: Sequence[SignUp], *, instants: bool = False) -> dict[UUID, int]:
     """Make registrants of these people and let the pipeline write to them; return the ids of the new ones by reference.
 
@@ -43,51 +47,11 @@ def register(sign_ups: Sequence[SignUp], *, instants: bool = False) -> dict[UUID
     closes after they registered; where no such wave is planned yet, the next one is. With `instants`, what follows counts
     as done when they registered (a simulation's time); without, when it is done.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        _plan_a_wave_for(max(sign_up.registered_at for sign_up in sign_ups))
-        cursor.execute(
-            """
-            WITH arriving AS (
-                SELECT arriving.*, (
-                    SELECT number FROM registrations_wave wave
-                    WHERE wave.closes_at > arriving.registered_at OR wave.closes_at IS NULL ORDER BY number LIMIT 1
-                ) AS wave_id
-                FROM unnest(
-                    %s::uuid[], %s::bytea[], %s::timestamptz[], %s::smallint[], %s::smallint[], %s::smallint[],
-                    %s::smallint[], %s::smallint[], %s::smallint[], %s::bool[], %s::bool[]
-                ) AS arriving (reference, sealed, registered_at, province, birth_year, sex,
-                               education, employment, consent, citizen, studying)
-            ), registrant AS (
-                INSERT INTO registrations_registrant (
-                    reference, registered_at, wave_id, stage, drop_off, province, birth_year, sex, education, employment,
-                    consent, revision, citizen, studying
-                )
-                SELECT reference, registered_at, wave_id, 1, 0, province, birth_year, sex, education, employment,
-                       consent, 0, citizen, studying
-                FROM arriving
-                ON CONFLICT (reference) DO NOTHING
-                RETURNING id, reference
-            ), data AS (
-                INSERT INTO registrations_personaldata (registrant_id, sealed)
-                SELECT registrant.id, arriving.sealed FROM registrant JOIN arriving USING (reference)
-            )
-            SELECT reference, id FROM registrant
-            """,
-            [
-                array(sign_up.reference for sign_up in sign_ups),
-                array(sign_up.person.seal(sign_up.reference) for sign_up in sign_ups),
-                array(sign_up.registered_at for sign_up in sign_ups),
-                array(int(sign_up.province) for sign_up in sign_ups),
-                array(sign_up.person.birth_date.year for sign_up in sign_ups),
-                array(int(sign_up.sex) for sign_up in sign_ups),
-                array(int(sign_up.education) for sign_up in sign_ups),
-                array(int(sign_up.employment) for sign_up in sign_ups),
-                array(sign_up.consent for sign_up in sign_ups),
-                array(int(sign_up.citizen) for sign_up in sign_ups),
-                array(int(sign_up.studying) for sign_up in sign_ups),
-            ],
-        )
-        new = dict(cursor.fetchall())
+    if not sign_ups:
+        return {}
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        rows = _rows(cursor, sign_ups)
+        new = (_copied(cursor, rows) if len(rows) >= COPIED_FROM else None) or _inserted(cursor, rows)
         arrived = [sign_up for sign_up in sign_ups if sign_up.reference in new]
         enqueue(
             "email",
@@ -95,6 +59,92 @@ def register(sign_ups: Sequence[SignUp], *, instants: bool = False) -> dict[UUID
             instants=[sign_up.registered_at for sign_up in arrived] if instants else None,
         )
     return new
+
+
+class _Row(NamedTuple):
+    """A registrant to be, as the tables want it."""
+
+    reference: UUID
+    #: COPY's fields, all but the id.
+    line: str
+    #: Hexadecimal.
+    sealed: str
+
+
+_FIELDS = (
+    "reference, registered_at, wave_id, province, birth_year, sex, education, employment, consent, citizen, studying,"
+    " stage, drop_off, revision"
+)
+
+
+def _rows(cursor: CursorWrapper, sign_ups: Sequence[SignUp]) -> list[_Row]:
+    instants = [sign_up.registered_at for sign_up in sign_ups]
+    waves = _waves(cursor, max(instants))
+    first, last = _wave_of(min(instants), waves), _wave_of(max(instants), waves)
+    return [
+        _Row(
+            sign_up.reference,
+            # The old way to format is the quickest for a code that is an enum's member.
+            "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t1\t0\t0"  # noqa: UP031
+            % (
+                sign_up.reference.hex,
+                sign_up.registered_at.isoformat(),
+                first if first == last else _wave_of(sign_up.registered_at, waves),
+                sign_up.province,
+                sign_up.person.birth_date.year,
+                sign_up.sex,
+                sign_up.education,
+                sign_up.employment,
+                sign_up.consent,
+                sign_up.citizen,
+                sign_up.studying,
+            ),
+            sign_up.person.seal(sign_up.reference).hex(),
+        )
+        for sign_up in sign_ups
+    ]
+
+
+def _copied(cursor: CursorWrapper, rows: Sequence[_Row]) -> dict[UUID, int] | None:
+    """The rows, copied in with ids taken beforehand; None when one of them is there already, and nothing is copied."""
+    cursor.execute("SELECT nextval('registrations_registrant_id_seq') FROM generate_series(1, %s)", [len(rows)])
+    new = {row.reference: id for row, (id,) in zip(rows, cursor.fetchall(), strict=True)}
+    try:
+        with transaction.atomic():
+            lines = (f"{id}\t{row.line}" for row, id in zip(rows, new.values(), strict=True))
+            copy_in(cursor, "registrations_registrant", f"id, {_FIELDS}", lines)
+    except (IntegrityError, ValueError):  # ValueError: twice among these very rows
+        return None
+    lines = (f"{id}\t\\\\x{row.sealed}" for row, id in zip(rows, new.values(), strict=True))
+    copy_in(cursor, "registrations_personaldata", "registrant_id, sealed", lines)
+    return new
+
+
+def _inserted(cursor: CursorWrapper, rows: Sequence[_Row]) -> dict[UUID, int]:
+    """Those of the rows that are not there yet, inserted."""
+    fields = list(zip(*(row.line.split("\t") for row in rows), strict=True))
+    cursor.execute(
+        f"""
+        WITH arriving AS (
+            SELECT * FROM unnest(
+                %s::uuid[], %s::timestamptz[], %s::smallint[], %s::smallint[], %s::smallint[], %s::smallint[],
+                %s::smallint[], %s::smallint[], %s::smallint[], %s::int[], %s::int[], %s::smallint[],
+                %s::smallint[], %s::smallint[], %s::text[]
+            ) AS arriving ({_FIELDS}, sealed)
+        ), registrant AS (
+            INSERT INTO registrations_registrant ({_FIELDS})
+            SELECT {_FIELDS.replace("citizen, studying", "citizen::bool, studying::bool")} FROM arriving
+            ON CONFLICT (reference) DO NOTHING
+            RETURNING id, reference
+        ), data AS (
+            INSERT INTO registrations_personaldata (registrant_id, sealed)
+            SELECT registrant.id, decode(arriving.sealed, 'hex') FROM registrant JOIN arriving USING (reference)
+        )
+        SELECT reference, id FROM registrant
+        """,
+        [*map(array, fields), array(row.sealed for row in rows)],
+    )
+    return dict(cursor.fetchall())
 
 
 def send_link(registrant_id: int, *, at: datetime, instant: datetime | None = None) -> None:
@@ -107,15 +157,23 @@ def send_link(registrant_id: int, *, at: datetime, instant: datetime | None = No
         enqueue("email", [registrant_id], instants=[instant] if instant else None)
 
 
-def _plan_a_wave_for(instant: datetime) -> None:
-    """See to it that there is a wave to belong to: the next one, its dates not set yet, when all others will have closed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO registrations_wave (number)
-            SELECT coalesce(max(number), 0) + 1 FROM registrations_wave
-            HAVING coalesce(bool_and(coalesce(closes_at <= %s, false)), true)
-            ON CONFLICT DO NOTHING
-            """,
-            [instant],
-        )
+_Waves: TypeAlias = Sequence[tuple[int, datetime | None]]
+
+
+def _waves(cursor: CursorWrapper, until: datetime) -> _Waves:
+    """Number and close of all waves, in order. If none of them closes after `until`, the next one, without dates, is planned."""
+    select = "SELECT number, closes_at FROM registrations_wave ORDER BY number"
+    cursor.execute(select)
+    waves: _Waves = cursor.fetchall()
+    if not any(closes is None or closes > until for _, closes in waves):
+        # Somebody else may be planning it at this moment.
+        number = waves[-1][0] + 1 if waves else 1
+        cursor.execute("INSERT INTO registrations_wave (number) VALUES (%s) ON CONFLICT DO NOTHING", [number])
+        cursor.execute(select)
+        waves = cursor.fetchall()
+    return waves
+
+
+def _wave_of(instant: datetime, waves: _Waves) -> int:
+    """The first wave that closes after the instant. A later instant never has an earlier wave."""
+    return next(number for number, closes in waves if closes is None or closes > instant)

@@ -1,6 +1,6 @@
 """The one mover: every climb and every drop-off, of one person or of thousands, goes through here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from foundation.pg import array
+from foundation.pg import array, instants, timestamptz
 from registrations.person import Person
 from registrations.stages import DropOff, Stage
 
@@ -17,7 +17,8 @@ class Standing(NamedTuple):
     """A registrant who stands where it was asked for, with what a step may need of them."""
 
     id: int
-    reference: UUID
+    #: 16 bytes.
+    reference: memoryview
     stage: int
     revision: int
     sealed: memoryview
@@ -31,55 +32,67 @@ def standing(ids: Sequence[int], stage: Stage, *, or_above: bool = False, lock: 
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT registrant.id, registrant.reference, registrant.stage, registrant.revision, data.sealed
+            SELECT registrant.id, uuid_send(registrant.reference), registrant.stage, registrant.revision, data.sealed
             FROM registrations_registrant registrant
             JOIN registrations_personaldata data ON data.registrant_id = registrant.id
             WHERE registrant.id = ANY (%s::bigint[]) AND registrant.stage {">=" if or_above else "="} %s
-            ORDER BY registrant.id {"FOR NO KEY UPDATE OF registrant" if lock else ""}
+            {"ORDER BY registrant.id FOR NO KEY UPDATE OF registrant" if lock else ""}
             """,
             [array(ids), stage],
         )
         return {row[0]: Standing._make(row) for row in cursor.fetchall()}
 
 
-def climb(to: Stage, at: Mapping[int, datetime]) -> int:
-    """Move registrants one rung up, to `to`, in one statement; return how many moved.
+def climb(to: Stage, at: Mapping[int, datetime], *, seen: Mapping[int, Standing] | None = None) -> set[int]:
+    """Move registrants one rung up, to `to`, in one statement; return who moved.
 
-    `at` tells when each one climbs, by id. Only those on the rung below move, so nobody skips and a second run moves nobody.
+    `at` tells when each one climbs, by id. Only those on the rung below move, so nobody skips and a second run moves nobody;
+    and, of those `seen` before, only who has not been corrected since: what was found out was about the old data.
     """
     if not at:
-        return 0
+        return set()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             UPDATE registrations_registrant registrant
             SET stage = %s, drop_off = 0, drop_off_at = NULL,
-                {to.timestamp} = greatest(move.at, registrant.{to.below.timestamp})
-            FROM unnest(%s::bigint[], %s::timestamptz[]) AS move (id, at)
+                {to.timestamp} = greatest({timestamptz("move.at")}, registrant.{to.below.timestamp})
+            FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[]) AS move (id, at, revision)
             WHERE registrant.id = move.id AND registrant.stage = %s
+              AND (move.revision IS NULL OR registrant.revision = move.revision)
+            RETURNING registrant.id
             """,
-            [to, array(at), array(at.values()), to.below],
+            [to, array(at), instants(at.values()), _revisions(at, seen), to.below],
         )
-        return int(cursor.rowcount)
+        return {id for (id,) in cursor.fetchall()}
 
 
-def drop_off(reasons: Mapping[int, DropOff], at: Mapping[int, datetime]) -> int:
+def drop_off(
+    reasons: Mapping[int, DropOff], at: Mapping[int, datetime], *, seen: Mapping[int, Standing] | None = None
+) -> int:
     """Write down why each registrant is not on the next rung; return how many it was written for.
 
-    Only those who stand on the reason's own rung, and do not have that reason already.
+    Only those who stand on the reason's own rung, do not have that reason already and, of those `seen` before, have not been
+    corrected since.
     """
     if not reasons:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            UPDATE registrations_registrant registrant SET drop_off = move.reason, drop_off_at = move.at
-            FROM unnest(%s::bigint[], %s::smallint[], %s::timestamptz[]) AS move (id, reason, at)
+            f"""
+            UPDATE registrations_registrant registrant
+            SET drop_off = move.reason, drop_off_at = {timestamptz("move.at")}
+            FROM unnest(%s::bigint[], %s::smallint[], %s::bigint[], %s::smallint[]) AS move (id, reason, at, revision)
             WHERE registrant.id = move.id AND registrant.stage = move.reason / 10 AND registrant.drop_off <> move.reason
+              AND (move.revision IS NULL OR registrant.revision = move.revision)
             """,
-            [array(reasons), array(map(int, reasons.values())), array(at[id] for id in reasons)],
+            [array(reasons), array(reasons.values()), instants(at[id] for id in reasons), _revisions(reasons, seen)],
         )
         return int(cursor.rowcount)
+
+
+def _revisions(ids: Iterable[int], seen: Mapping[int, Standing] | None) -> str | None:
+    return None if seen is None else array(seen[id].revision for id in ids)
 
 
 def clear_drop_off(ids: Sequence[int], stage: Stage, at: datetime) -> int:
@@ -115,5 +128,5 @@ def rewrite(found: Standing, person: Person) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE registrations_personaldata SET sealed = %s WHERE registrant_id = %s",
-            [person.seal(found.reference), found.id],
+            [person.seal(UUID(bytes=bytes(found.reference))), found.id],
         )

@@ -1,6 +1,6 @@
 """One-time codes: six digits, one live code per registrant, counted and compared in one row-locked statement.
 
-Stored is an HMAC of challenge and code: the code's life is short and its tries are few, so a slow hash would add nothing.
+Stored is an MAC of challenge and code: the code's life is short and its tries are few, so a slow hash would add nothing.
 All clocks here are the database's. A new code has tries of its own; the counts by day and for life go on.
 """
 
@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import Enum
+from secrets import token_hex
 from typing import NamedTuple
-from uuid import UUID, uuid4
 
 from django.db import connection
 
 from foundation.pg import array
 from foundation.sealing import mac
+from verification.models import DeliveryState
 
 DIGITS = 6
 LIFE = timedelta(minutes=5)
@@ -34,11 +35,16 @@ _NEXT_SEND = f"""
     )
 """
 
-_RECENT_TRIES = "ARRAY(SELECT tried FROM unnest(code.tried_at) tried WHERE tried > clock_timestamp() - interval '1 day')"
+#: Most people type one code in their life.
+_RECENT_TRIES = """
+    CASE WHEN code.tried_at = '{}' THEN code.tried_at
+    ELSE ARRAY(SELECT tried FROM unnest(code.tried_at) tried WHERE tried > clock_timestamp() - interval '1 day') END
+"""
 
 
 class Code(NamedTuple):
-    challenge: UUID
+    #: 32 hexadecimal digits.
+    challenge: str
     code: str
 
 
@@ -64,15 +70,16 @@ class Check(Enum):
 
 def issue(registrant_ids: Sequence[int], *, randbelow: Callable[[int], int] = secrets.randbelow) -> dict[int, Code]:
     """A new code for each registrant who may be sent one now; the code of before no longer works."""
-    codes = {id: Code(uuid4(), f"{randbelow(10**DIGITS):0{DIGITS}}") for id in sorted(registrant_ids)}
+    codes = {id: Code(token_hex(16), f"{randbelow(10**DIGITS):0{DIGITS}}") for id in sorted(registrant_ids)}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO verification_onetimecode AS code (registrant_id, challenge, mac, expires_at, sent_at)
             SELECT id, challenge, mac, clock_timestamp() + %s * interval '1 s', ARRAY[clock_timestamp()]
-            FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[]) AS new (id, challenge, mac)
+            FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS new (id, challenge, mac)
             ON CONFLICT (registrant_id) DO UPDATE
             SET challenge = excluded.challenge, mac = excluded.mac, expires_at = excluded.expires_at, tries = 0,
+                delivery = CASE WHEN code.delivery %% 10 = {DeliveryState.DELIVERED} THEN 0 ELSE code.delivery / 10 * 10 END,
                 sent_at = code.sent_at[cardinality(code.sent_at) - {SENDS_PER_DAY - 2}:] || clock_timestamp()
             WHERE code.life_tries < {TRIES_FOR_LIFE} AND coalesce({_NEXT_SEND} <= clock_timestamp(), true)
             RETURNING registrant_id
@@ -82,7 +89,7 @@ def issue(registrant_ids: Sequence[int], *, randbelow: Callable[[int], int] = se
         return {id: codes[id] for (id,) in cursor.fetchall()}
 
 
-def renew(sent: Sequence[tuple[int, UUID]]) -> set[int]:
+def renew(sent: Sequence[tuple[int, str]]) -> set[int]:
     """Codes that are sent once more live anew; return the registrants whose code is still the one of that challenge."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -109,7 +116,7 @@ def void(registrant_ids: Sequence[int]) -> None:
         )
 
 
-def void_sent(sent: Sequence[tuple[int, UUID]]) -> list[int]:
+def void_sent(sent: Sequence[tuple[int, str]]) -> list[int]:
     """These codes no longer work, where they are still the newest; return the registrants for whom they were."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -129,7 +136,9 @@ def check(typed: Sequence[Typed]) -> list[Check]:
     with connection.cursor() as cursor:
         ids = array(sorted(entry.registrant_id for entry in typed))
         cursor.execute(
-            "SELECT registrant_id, challenge FROM verification_onetimecode WHERE registrant_id = ANY (%s::bigint[])", [ids]
+            "SELECT registrant_id, encode(uuid_send(challenge), 'hex') FROM verification_onetimecode"
+            " WHERE registrant_id = ANY (%s::bigint[])",
+            [ids],
         )
         challenges = dict(cursor.fetchall())
         guesses = {
@@ -137,33 +146,24 @@ def check(typed: Sequence[Typed]) -> list[Check]:
             for entry in typed
             if entry.registrant_id in challenges
         }
-        # The macs are compared under a nonce that the guesser does not know: how long it takes tells nothing.
+        # Nobody without the key can tell what the mac of a guess will be: how long comparing two takes tells nothing.
         cursor.execute(
             f"""
-            WITH guess AS MATERIALIZED (
-                SELECT guess.* FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[]) AS guess (id, challenge, mac)
-                JOIN verification_onetimecode code ON code.registrant_id = guess.id
-                ORDER BY guess.id FOR UPDATE OF code
-            ), verdict AS (
-                SELECT guess.id, guess.challenge, sha256(guess.mac || %s::bytea) AS blinded FROM guess
-            )
             UPDATE verification_onetimecode code
             SET tries = tries + 1,
                 tried_at = {_RECENT_TRIES} || clock_timestamp(),
-                life_tries = CASE WHEN sha256(mac || %s::bytea) = blinded THEN 0 ELSE life_tries + 1 END,
-                mac = CASE WHEN sha256(mac || %s::bytea) = blinded OR tries + 1 >= {TRIES_PER_CODE} THEN NULL ELSE mac END,
-                challenge = CASE WHEN sha256(mac || %s::bytea) = blinded THEN gen_random_uuid() ELSE code.challenge END
-            FROM verdict
-            WHERE code.registrant_id = verdict.id AND code.challenge = verdict.challenge
-              AND mac IS NOT NULL AND expires_at > clock_timestamp() AND tries < {TRIES_PER_CODE}
+                life_tries = CASE WHEN code.mac = guess.mac THEN 0 ELSE life_tries + 1 END,
+                mac = CASE WHEN code.mac = guess.mac OR tries + 1 >= {TRIES_PER_CODE} THEN NULL ELSE code.mac END
+            FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS guess (id, challenge, mac)
+            WHERE code.registrant_id = guess.id AND code.challenge = guess.challenge
+              AND code.mac IS NOT NULL AND expires_at > clock_timestamp() AND tries < {TRIES_PER_CODE}
               AND life_tries < {TRIES_FOR_LIFE} AND cardinality({_RECENT_TRIES}) < {TRIES_PER_DAY}
-            RETURNING code.registrant_id, code.challenge <> verdict.challenge, code.mac IS NULL
+            RETURNING code.registrant_id, life_tries = 0, code.mac IS NULL
             """,
             [
-                array(sorted(guesses)),
-                array(guesses[id].challenge for id in sorted(guesses)),
-                array(_mac(guesses[id]) for id in sorted(guesses)),
-                *[secrets.token_bytes(16)] * 4,
+                array(guesses),
+                array(guess.challenge for guess in guesses.values()),
+                array(map(_mac, guesses.values())),
             ],
         )
         outcomes = {
@@ -206,5 +206,6 @@ def sendable(registrant_id: int) -> Sendable:
         return Sendable(max(wait or 0, 0), never, live)
 
 
-def _mac(code: Code) -> bytes:
-    return mac("code", code.challenge.bytes + code.code.encode())
+def _mac(code: Code) -> str:
+    """128 bits, as a UUID's digits: PostgreSQL stores that in 16 bytes."""
+    return mac("code", f"{code.challenge}{code.code}".encode()).hex()[:32]

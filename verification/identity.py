@@ -1,15 +1,14 @@
 """The second step: NIK, KK number and birth date must be exactly those that Dukcapil, the civil registry, holds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 
 from django.utils import timezone
 
 from foundation.work import Claim, enqueue, enqueue_items, work_off
 from registrations import ladder
-from registrations.models import NikOwner, Registrant, Sex
-from registrations.ownership import own
+from registrations.models import Registrant, Sex
+from registrations.ownership import prove
 from registrations.person import Person, nik_digest
 from registrations.stages import DropOff, Stage
 from verification.clock import Clock, instants
@@ -38,25 +37,19 @@ def _check(claim: Claim, dukcapil: Dukcapil, clock: Clock) -> int:
     verdicts = dukcapil.match([_identity(item.subject, people[item.subject]) for item in asked])
 
     with claim.settling():
-        still = ladder.standing([item.subject for item in asked], Stage.EMAIL_VERIFIED, lock=True)
+        # Who has been corrected in the meantime stays: the correction has put its own work into the queue.
         at = instants(asked, clock)
-        matched, refused, unknown = [], {}, []
+        matched, refused, unknown = {}, {}, []
         for item, verdict in zip(asked, verdicts, strict=True):
-            id = item.subject
-            if id not in still or still[id].revision != asked_of[id].revision:
-                continue  # corrected in the meantime: the correction has put its own work into the queue
             if verdict is Verdict.MATCH:
-                matched.append(item)
+                matched[item.subject] = nik_digest(people[item.subject].nik)
             elif verdict is Verdict.UNKNOWN:
                 unknown.append(item)
             else:
-                refused[id] = _REFUSED[verdict]
-        owners = own(NikOwner, [(item.subject, nik_digest(people[item.subject].nik)) for item in matched])
-        refused |= {item.subject: DropOff.NIK_TAKEN for item in matched if item.subject not in owners}
-        climbing = [item for item in matched if item.subject in owners]
-        ladder.climb(Stage.IDENTITY_VERIFIED, {item.subject: at[item.subject] for item in climbing})
-        ladder.drop_off(refused, at)
-        enqueue_items("phone", climbing)
+                refused[item.subject] = _REFUSED[verdict]
+        climbed, _ = prove(Stage.IDENTITY_VERIFIED, matched, at, seen=asked_of)
+        ladder.drop_off(refused, at, seen=asked_of)
+        enqueue_items("phone", [item for item in asked if item.subject in climbed])
         claim.again(unknown)
     return len(asked)
 
@@ -72,7 +65,7 @@ def correct(
     with ladder.correcting(registrant_id, Stage.EMAIL_VERIFIED, at=clock()) as standing:
         if standing is None:
             return False
-        ladder.rewrite(standing, replace(standing.open(), name=name, nik=nik, kk=kk, birth_date=birth_date))
+        ladder.rewrite(standing, standing.open()._replace(name=name, nik=nik, kk=kk, birth_date=birth_date))
         Registrant.objects.filter(pk=registrant_id).update(birth_year=birth_date.year, sex=sex)
         enqueue("identity", [registrant_id])
     return True

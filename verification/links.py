@@ -7,7 +7,6 @@ somebody up from the first rung only, for one address because a correction chang
 import base64
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from hmac import compare_digest
@@ -21,8 +20,7 @@ from foundation.email import Delivery, Email, Mail
 from foundation.sealing import mac
 from foundation.work import Claim, enqueue, work_off
 from registrations import ladder, letters
-from registrations.models import EmailOwner
-from registrations.ownership import own
+from registrations.ownership import prove
 from registrations.person import email_digest
 from registrations.stages import DropOff, Stage
 from verification.clock import Clock, instants
@@ -47,7 +45,7 @@ class Link(NamedTuple):
     @property
     def token(self) -> str:
         body = _FORM.pack(*self)
-        return base64.urlsafe_b64encode(body + mac("link", body)[:_MAC_BYTES]).rstrip(b"=").decode()
+        return _written(body + mac("link", body)[:_MAC_BYTES])
 
     @classmethod
     def read(cls, token: str) -> "Link | None":
@@ -59,8 +57,12 @@ class Link(NamedTuple):
         body, signature = value[: _FORM.size], value[_FORM.size :]
         if len(body) != _FORM.size or not compare_digest(signature, mac("link", body)[:_MAC_BYTES]):
             return None
-        link = cls._make(_FORM.unpack(body))
-        return link if link.token == token else None
+        # Base64 has more than one way to write the same.
+        return cls._make(_FORM.unpack(body)) if _written(value) == token else None
+
+
+def _written(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 class Outcome(Enum):
@@ -103,9 +105,7 @@ def _send(claim: Claim, email: Email, clock: Clock) -> int:
                 unknown.append(item)
             elif answer is not Delivery.SENT:
                 failed[item.subject] = _FAILED[answer]
-        still = ladder.standing(list(failed), Stage.REGISTERED, lock=True)
-        failed = {id: why for id, why in failed.items() if id in still and still[id].revision == people[id].revision}
-        ladder.drop_off(failed, instants(asked, clock))
+        ladder.drop_off(failed, instants(asked, clock), seen=people)
         claim.again(unknown)
     return len(asked)
 
@@ -121,9 +121,8 @@ def _mail(standing: ladder.Standing, issued: int) -> Mail:
 def open_links(opened: Sequence[Opened], *, clock: Clock = timezone.now) -> list[Outcome]:
     """Move up whoever opened their link in time; one outcome per link, in order. The identity check follows by itself."""
     links = [Link.read(entry.token) for entry in opened]
-    ids = sorted({link.registrant_id for link in links if link})
     with transaction.atomic():
-        people = ladder.standing(ids, Stage.REGISTERED, lock=True)
+        people = ladder.standing(sorted({link.registrant_id for link in links if link}), Stage.REGISTERED)
         oldest = _database_time() - LINK_LIFE
         outcomes: dict[int, Outcome] = {}
         proven: dict[int, datetime] = {}
@@ -135,13 +134,12 @@ def open_links(opened: Sequence[Opened], *, clock: Clock = timezone.now) -> list
                     proven[link.registrant_id] = entry.at or now
                 else:
                     outcomes[link.registrant_id] = Outcome.EXPIRED
-        owners = own(EmailOwner, [(id, email_digest(people[id].open().email)) for id in proven])
-        climbing = {id: at for id, at in proven.items() if id in owners}
-        ladder.climb(Stage.EMAIL_VERIFIED, climbing)
-        ladder.drop_off(dict.fromkeys(proven.keys() - owners, DropOff.EMAIL_TAKEN), proven)
+        digests = {id: email_digest(people[id].open().email) for id in proven}
+        climbed, taken = prove(Stage.EMAIL_VERIFIED, digests, proven, seen=people)
+        climbing = [id for id in proven if id in climbed]
         own_time = any(entry.at for entry in opened)
-        enqueue("identity", list(climbing), instants=list(climbing.values()) if own_time else None)
-    outcomes |= {id: Outcome.VERIFIED if id in owners else Outcome.TAKEN for id in proven}
+        enqueue("identity", climbing, instants=[proven[id] for id in climbing] if own_time else None)
+    outcomes |= dict.fromkeys(climbed, Outcome.VERIFIED) | dict.fromkeys(taken, Outcome.TAKEN)
     return [_outcome(link, outcomes) for link in links]
 
 
@@ -156,7 +154,7 @@ def change_address(registrant_id: int, email: str, *, clock: Clock = timezone.no
     with ladder.correcting(registrant_id, Stage.REGISTERED, at=clock()) as standing:
         if standing is None:
             return False
-        ladder.rewrite(standing, replace(standing.open(), email=email))
+        ladder.rewrite(standing, standing.open()._replace(email=email))
         enqueue("email", [registrant_id])
     return True
 

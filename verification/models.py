@@ -1,10 +1,25 @@
 """One-time codes and mailed sign-in links."""
 
+from enum import IntEnum
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from registrations.models import Registrant
+
+
+class DeliveryState(IntEnum):
+    """What is known of the SMS with a code; it goes upwards only. A phone that has it has it, whatever else is said."""
+
+    #: Nobody has it. The provider's number beside it is that of who is to be asked last.
+    NONE = 0
+    #: The provider was asked and gave no answer: it is the first to be asked again.
+    IN_DOUBT = 1
+    ACCEPTED = 2
+    SENT = 3
+    FAILED = 4
+    DELIVERED = 5
 
 
 class OneTimeCode(models.Model):
@@ -15,8 +30,8 @@ class OneTimeCode(models.Model):
     )
     #: What the code is bound to: the SMS provider's reference, and what the page that asks for the code holds.
     challenge = models.UUIDField()
-    #: HMAC of challenge and code; none: no code is live (used, used up, or void).
-    mac = models.BinaryField(null=True)
+    #: MAC of challenge and code, 128 bits; none: no code is live (used, used up, or void).
+    mac = models.UUIDField(null=True)
     expires_at = models.DateTimeField()
     #: When codes were sent and tried, in the last 24 hours.
     sent_at = ArrayField(models.DateTimeField())
@@ -24,6 +39,8 @@ class OneTimeCode(models.Model):
     #: Wrong tries of this code, and since the last right one ever.
     tries = models.PositiveSmallIntegerField(db_default=0)
     life_tries = models.PositiveSmallIntegerField(db_default=0)
+    #: Tens: the number of the SMS provider; units: a `DeliveryState`. See `verification.delivery`.
+    delivery = models.PositiveSmallIntegerField(db_default=0)
 
     def __str__(self) -> str:
         return f"One-time code of registrant {self.pk}"
@@ -45,3 +62,15 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"Sign-in link of registrant {self.registrant_id}"
+
+
+class ReceiptDay(models.Model):
+    """How many delivery receipts of a day told something new, told nothing new, or were about no message that we know."""
+
+    day = models.DateField(primary_key=True)
+    applied = models.PositiveIntegerField()
+    repeated = models.PositiveIntegerField()
+    unknown = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.applied} applied, {self.repeated} repeated, {self.unknown} unknown"

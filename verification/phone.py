@@ -2,24 +2,20 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from foundation.sealing import seal, unseal
 from foundation.sms import Delivery, Sms, SmsGateway
-from foundation.work import Claim, Item, enqueue, work_off
+from foundation.work import Claim, enqueue, work_off
 from registrations import ladder, letters
-from registrations.models import PhoneOwner
-from registrations.ownership import own
+from registrations.ownership import prove
 from registrations.person import phone_digest
 from registrations.stages import DropOff, Stage
-from verification import codes
+from verification import codes, delivery
 from verification.clock import Clock, instants
 from verification.codes import Check, Code
 
@@ -68,7 +64,7 @@ def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> 
 
     # Asked outside any transaction, with the challenge for reference: asked again, it is the same message.
     messages = [_message(people[item.subject], sent[item.subject]) for item in asked]
-    answers = sms.send(messages)
+    answers, carriers = delivery.send(sms, messages)
 
     with claim.settling():
         dead = [item.subject for item, answer in zip(asked, answers, strict=True) if answer is Delivery.NUMBER_DEAD]
@@ -76,6 +72,7 @@ def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> 
         dead = codes.void_sent([(id, sent[id].challenge) for id in dead])
         ladder.drop_off(dict.fromkeys(dead, DropOff.NUMBER_DEAD), instants(asked, clock))
         claim.again([item for item, answer in zip(asked, answers, strict=True) if answer is Delivery.UNKNOWN])
+    delivery.note(messages, answers, carriers)
     return len(asked)
 
 
@@ -84,33 +81,20 @@ def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: 
 
     Without a code stays who may not be sent one now, has been sent another one since, or has come by without.
     """
-    sent = {item.subject: _open(item) for item in claim.items if item.note}
+    sent = {item.subject: Code(*item.note) for item in claim.items if item.note}
     live = codes.renew([(id, code.challenge) for id, code in sent.items()]) if sent else set()
     sent = {id: code for id, code in sent.items() if id in live}
     wanting = [item.subject for item in claim.items if not item.note and _waits_for_a_code(people.get(item.subject))]
     with transaction.atomic():
         new = codes.issue(wanting, randbelow=randbelow) if wanting else {}
         if new:
-            items = [_sealed(item, new[item.subject]) if item.subject in new else item for item in claim.items]
+            items = [item._replace(note=new.get(item.subject, item.note)) for item in claim.items]
             claim = claim.holding([item for item in items if item.note])
     return claim, sent | new
 
 
 def _waits_for_a_code(standing: ladder.Standing | None) -> bool:
     return standing is not None and standing.stage == Stage.IDENTITY_VERIFIED
-
-
-def _sealed(item: Item, code: Code) -> Item:
-    return item._replace(note=seal(code.challenge.bytes + code.code.encode(), _place(item.subject)))
-
-
-def _open(item: Item) -> Code:
-    plain = unseal(item.note or b"", _place(item.subject))
-    return Code(UUID(bytes=plain[:16]), plain[16:].decode())
-
-
-def _place(registrant_id: int) -> bytes:
-    return b"code:%d" % registrant_id
 
 
 def _message(standing: ladder.Standing, code: Code) -> Sms:
@@ -125,12 +109,11 @@ def type_codes(typed: Sequence[Typed], *, clock: Clock = timezone.now) -> list[O
         now = clock()
         at = {entry.registrant_id: entry.at or now for entry in typed}
         right = [entry.registrant_id for entry, check in zip(typed, checks, strict=True) if check is Check.RIGHT]
-        people = ladder.standing(right, Stage.IDENTITY_VERIFIED, lock=True)
-        owners = own(PhoneOwner, [(id, phone_digest(standing.open().phone)) for id, standing in people.items()])
-        ladder.climb(Stage.PHONE_VERIFIED, {id: at[id] for id in people if id in owners})
-        taken = people.keys() - owners
+        people = ladder.standing(right, Stage.IDENTITY_VERIFIED)
+        digests = {id: phone_digest(standing.open().phone) for id, standing in people.items()}
+        _, taken = prove(Stage.PHONE_VERIFIED, digests, at, seen=people)
         used_up = [entry.registrant_id for entry, check in zip(typed, checks, strict=True) if check is Check.USED_UP]
-        ladder.drop_off(dict.fromkeys(taken, DropOff.PHONE_TAKEN) | dict.fromkeys(used_up, DropOff.ATTEMPTS_USED_UP), at)
+        ladder.drop_off(dict.fromkeys(used_up, DropOff.ATTEMPTS_USED_UP), at)
     return [
         Outcome.TAKEN if entry.registrant_id in taken else _OUTCOMES[check]
         for entry, check in zip(typed, checks, strict=True)
@@ -157,9 +140,8 @@ def send_code(
         new = codes.issue([registrant_id], randbelow=randbelow)
         if not new:
             return False
-        item = _sealed(Item(registrant_id, at), new[registrant_id])
         ladder.clear_drop_off([registrant_id], Stage.IDENTITY_VERIFIED, at or clock())
-        enqueue("phone", [registrant_id], instants=[at] if at else None, notes=[item.note or b""])
+        enqueue("phone", [registrant_id], instants=[at] if at else None, notes=[new[registrant_id]])
     return True
 
 
@@ -177,7 +159,7 @@ def change_number(
             if standing is None:
                 transaction.set_rollback(True)
                 return False
-            ladder.rewrite(standing, replace(standing.open(), phone=phone))
+            ladder.rewrite(standing, standing.open()._replace(phone=phone))
     send_code(registrant_id, clock=clock, randbelow=randbelow)
     return True
 

@@ -53,7 +53,7 @@ def ask_by_email(email: str) -> None:
                 outbox.post(letters.go_on(email, language, url=_link(digest, draft_id=draft.id)))
 
 
-def _link(digest: UUID, *, registrant_id: int | None = None, draft_id: UUID | None = None) -> str:
+def _link(digest: str, *, registrant_id: int | None = None, draft_id: UUID | None = None) -> str:
     token = secrets.token_urlsafe(24)
     SignInLink.objects.create(token_hash=_hash(token), email_digest=digest, registrant_id=registrant_id, draft_id=draft_id)
     return f"{settings.BASE_URL}/masuk/{token}/"
@@ -89,7 +89,7 @@ def use_code(registrant_id: int, code: str) -> bool:
 def open_person(registrant_id: int) -> Person:
     """The registrant's own data, for a page that only they see."""
     data = PersonalData.objects.select_related("registrant").get(pk=registrant_id)
-    return Person.open(data.sealed, data.registrant.reference)
+    return Person.open(data.sealed, data.registrant.reference.bytes)
 
 
 def forget(now: datetime) -> int:

@@ -1,36 +1,38 @@
 """Driving a simulation: people sign up wave by wave, and everything moves until nothing is left to do.
 
-The state of a run is in the database: who has been sent in, what waits in which queue. Whoever goes on with it, whenever,
-ends on the same figures.
+The state of a run is in the database, all of it as work: who is still to arrive waits in the queue `arrivals`, and everything
+else in the pipeline's own. So any number of processes may drive a run, each of them may be killed, and whoever goes on with
+it, whenever, ends on the same figures.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from foundation import services
-from foundation.work import outstanding
+from foundation.processes import beside, for_batches
+from foundation.work import Claim, enqueue, outstanding, work_off
 from prakerja.models import Run
 from prakerja.simulation import inhabitants
 from prakerja.simulation.population import Population, SimulatedPerson
 from prakerja.simulation.programme import WavePlan
 from registrations import funnel
 from registrations.intake import SignUp, register
-from registrations.models import Education, Employment, Registrant, Sex, Wave
+from registrations.models import Registrant, Wave
 from registrations.person import Person
-from registrations.regions import Province
 from verification import identity, links, phone
 
 PIPELINE = ("email", "identity", "phone")
-HOMES = ("mailbox", "handset")
+QUEUES = ("arrivals", *PIPELINE, "mailbox", "handset")
 
-#: So many people may be on their way at once: a code must be typed within five minutes of its being sent.
+#: While others do the pipeline's work, so many people may be on their way at once: a code must be typed within five minutes.
 ON_THE_WAY = 20_000
+#: The funnel's ledger is folded every so many seconds, and progress is told.
+TICK = 5.0
 
 #: What a simulation needs empty, and leaves full.
 TABLES = (
@@ -74,48 +76,60 @@ class Simulation:
         views = [funnel.View(wave=number) for number in waves]
         return sum(rung.people for view in views for rung in funnel.read(view).rungs)
 
-    def drive(self, *, batch: int, pipeline: bool, progress: Callable[[], None]) -> None:
-        """Go on until everybody has been sent in and nothing is left to do.
+    def drive(self, *, batch: int, workers: int, tick: Callable[[], None]) -> None:
+        """Go on until everybody has arrived and nothing is left to do; `tick` is called every five seconds.
 
-        With `pipeline`, this process does the pipeline's work too; without, workers elsewhere do it, and this one only
-        sends people in and is the inhabitants.
+        So many `workers`, this process among them, do all of the work. With none, the pipeline's work is done elsewhere,
+        and this process only sends people in and is the inhabitants.
         """
-        people = self.population.people(start=self.run.sent_in)
+        with beside(_help, (self.run, self.plans, batch), processes=workers - 1):
+            ticked = time.monotonic()
+            for _ in self.work(batch=batch, pipeline=workers > 0):
+                if time.monotonic() - ticked > TICK:
+                    funnel.fold()
+                    tick()
+                    ticked = time.monotonic()
+        funnel.fold()
+        tick()
+
+    def work(self, *, batch: int, pipeline: bool) -> Iterator[None]:
+        """Work batch by batch, pausing after each, until nothing is left to do. Those who are furthest go first."""
+        for_batches()
+        acts: list[Callable[[], int]] = [
+            lambda: inhabitants.read_texts(self.population, size=batch),
+            lambda: phone.send_batch(sms=services.get("sms"), size=batch) if pipeline else 0,
+            lambda: identity.check_batch(dukcapil=services.get("dukcapil"), size=batch) if pipeline else 0,
+            lambda: inhabitants.read_mail(self.population, size=batch),
+            lambda: links.send_batch(email=services.get("email"), size=batch) if pipeline else 0,
+            lambda: self._arrive() if pipeline or outstanding(PIPELINE) < ON_THE_WAY else 0,
+        ]
         while True:
-            sent = outstanding(PIPELINE + HOMES) < ON_THE_WAY and self._send_in(people, batch)
-            worked = self._inhabitants(batch) + (pipeline_once(batch) if pipeline else 0)
-            funnel.fold()
-            progress()
-            if not sent and not worked:
-                if self._all_sent_in() and not outstanding(PIPELINE + HOMES):
+            if not any(act() for act in acts):
+                if not outstanding(QUEUES):
                     return
                 time.sleep(0.05)
+            yield
 
-    def _all_sent_in(self) -> bool:
-        return self.run.sent_in >= sum(plan.registered for plan in self.plans)
+    def _arrive(self) -> int:
+        """Let the next people sign up; return how many parcels of them were in hand."""
+        return work_off("arrivals", size=1, service=None, act=self._send_in)
 
-    def _inhabitants(self, batch: int) -> int:
-        return inhabitants.read_mail(self.population, size=batch) + inhabitants.read_texts(self.population, size=batch)
-
-    def _send_in(self, people: Iterator[SimulatedPerson], batch: int) -> bool:
-        """Send the next people in; False when there are none left."""
-        sign_ups = [sign_up_of(person, self.run.seed) for person in islice(people, batch)]
-        if not sign_ups:
-            return False
-        with transaction.atomic():
+    def _send_in(self, claim: Claim) -> int:
+        sign_ups = [
+            sign_up_of(person, self.run.seed)
+            for start, _, stop in claim.items
+            for person in self.population.people(start, stop)
+        ]
+        with claim.settling():
             register(sign_ups, instants=True)
-            self.run.sent_in += len(sign_ups)
-            self.run.save(update_fields=["sent_in"])
-        return True
+        return len(sign_ups)
 
 
-def pipeline_once(batch: int) -> int:
-    """One batch of every stage; return how many people were in hand."""
-    return (
-        links.send_batch(email=services.get("email"), size=batch)
-        + identity.check_batch(dukcapil=services.get("dukcapil"), size=batch)
-        + phone.send_batch(sms=services.get("sms"), size=batch)
-    )
+def _help(task: tuple[Run, list[WavePlan], int]) -> None:
+    """What a process beside the first one does."""
+    run, plans, batch = task
+    for _ in Simulation(run, plans, Population(run.seed, plans)).work(batch=batch, pipeline=True):
+        pass
 
 
 def sign_up_of(person: SimulatedPerson, seed: int) -> SignUp:
@@ -130,10 +144,10 @@ def sign_up_of(person: SimulatedPerson, seed: int) -> SignUp:
             birth_date=person.birth_date,
             phone=person.phone,
         ),
-        sex=Sex(person.sex),
-        province=Province(person.province),
-        education=Education(person.education),
-        employment=Employment(person.employment),
+        sex=person.sex,
+        province=person.province,
+        education=person.education,
+        employment=person.employment,
         citizen=True,
         studying=person.studying,
         registered_at=person.registered_at,
@@ -144,8 +158,11 @@ class NotFresh(Exception):
     """There are people in the database who do not belong to this simulation."""
 
 
-def begin(plans: list[WavePlan], *, scale: Fraction, seed: int) -> Simulation:
-    """A new simulation, or the one with these very numbers that has begun before. Raises `NotFresh`."""
+def begin(plans: list[WavePlan], *, scale: Fraction, seed: int, batch: int) -> Simulation:
+    """A new simulation, or the one with these very numbers that has begun before. Raises `NotFresh`.
+
+    People will arrive `batch` at a time.
+    """
     asked = Run(seed=seed, scale=str(scale), first_wave=plans[0].number, last_wave=plans[-1].number)
     run = Run.objects.first()
     if run is None:
@@ -158,6 +175,9 @@ def begin(plans: list[WavePlan], *, scale: Fraction, seed: int) -> Simulation:
                     defaults={"opens_at": plan.opens_at, "closes_at": plan.closes_at, "quota": plan.quota},
                 )
             asked.save(force_insert=True)
+            everybody = sum(plan.registered for plan in plans)
+            for start in range(0, everybody, batch):
+                enqueue("arrivals", [start], notes=[min(start + batch, everybody)], hint=False)
         run = asked
     elif (run.seed, run.scale, run.first_wave, run.last_wave) != (
         asked.seed,

@@ -4,14 +4,12 @@ They act through the same functions as the pages do. What each one does, and whe
 (`population`), so nothing about them is stored, and a simulation that was stopped goes on as if it had not been.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from foundation.sealing import unseal
 from foundation.work import Claim, Item, work_off
-from prakerja.simulation.population import Population, SimulatedPerson
+from prakerja.simulation.population import Conduct, Population
 from prakerja.simulation.programme import Fate
 from registrations import intake
 from verification import links, phone
@@ -23,7 +21,7 @@ class Text(NamedTuple):
     item: Item
     registrant_id: int
     code: str
-    person: SimulatedPerson
+    person: Conduct
 
 
 def read_mail(population: Population, *, size: int) -> int:
@@ -33,8 +31,8 @@ def read_mail(population: Population, *, size: int) -> int:
 
 def _open_links(claim: Claim, population: Population) -> int:
     opened, people = [], []
-    for _reference, to, link in _delivered(claim.items):
-        person = population.person(population.number_of_email(to))
+    for _subject, _instant, (_reference, to, link) in claim.items:
+        person = population.conduct(population.number_of_email(to))
         if person.opens_mail_at:
             opened.append(links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at))
             people.append(person)
@@ -46,7 +44,7 @@ def _open_links(claim: Claim, population: Population) -> int:
         return len(opened)
 
 
-def _acts_at(person: SimulatedPerson) -> datetime:
+def _acts_at(person: Conduct) -> datetime:
     return person.opens_mail_at or person.registered_at
 
 
@@ -57,8 +55,9 @@ def read_texts(population: Population, *, size: int) -> int:
 
 def _type_codes(claim: Claim, population: Population) -> int:
     texts = []
-    for item, (reference, to, code) in zip(claim.items, _delivered(claim.items), strict=True):
-        person = population.person(population.number_of_phone(to))
+    for item in claim.items:
+        reference, to, code = item.note
+        person = population.conduct(population.number_of_phone(to))
         texts.append(Text(item, int(reference.partition(".")[0]), code, person))
     # One code per registrant: the newest SMS counts.
     texts = list({text.registrant_id: text for text in texts}.values())
@@ -89,10 +88,3 @@ def _typed(text: Text, code: str) -> phone.Typed:
 
 def _other(code: str) -> str:
     return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
-
-
-def _delivered(items: Iterable[Item]) -> Iterator[tuple[str, str, str]]:
-    """(reference, to, link or code) of what the mocks have delivered."""
-    for item in items:
-        reference, to, content = json.loads(unseal(item.note or b"", b"mock"))
-        yield reference, to, content

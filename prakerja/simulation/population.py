@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from prakerja.simulation.names import LAST_OF_MEN, LAST_OF_WOMEN, MEN, WOMEN
 from prakerja.simulation.programme import END, Fate, WavePlan
-from registrations.nik import FEMALE, MALE
+from registrations.models import Education, Employment, Sex
+from registrations.nik import FEMALE
 from registrations.regions import WIB, Province
 from verification.synthetic import kk_of
 
@@ -42,11 +43,11 @@ class SimulatedPerson(NamedTuple):
     birth_date: date
     #: E.164.
     phone: str
-    #: Codes as in `registrations.models`: where they live, `Sex`, `Education`, `Employment`.
-    province: int
-    sex: int
-    education: int
-    employment: int
+    #: Where they live.
+    province: Province
+    sex: Sex
+    education: Education
+    employment: Employment
     studying: bool
     registered_at: datetime
     #: None: never.
@@ -58,6 +59,16 @@ class SimulatedPerson(NamedTuple):
 
     def __repr__(self) -> str:
         return f"SimulatedPerson({self.number})"
+
+
+class Conduct(NamedTuple):
+    """What somebody made up does after registering, as `SimulatedPerson` tells it."""
+
+    fate: Fate
+    registered_at: datetime
+    opens_mail_at: datetime | None
+    types_code_at: datetime | None
+    wrong_codes: int
 
 
 class Population:
@@ -79,6 +90,27 @@ class Population:
         if not 0 <= number < self.size:
             raise IndexError(number)
         return self._person(self._waves[bisect_right(self._firsts, number) - 1], number)
+
+    def conduct(self, number: int) -> Conduct:
+        """What the person with this number does: `person` without who they are, for a third of its time."""
+        if not 0 <= number < self.size:
+            raise IndexError(number)
+        wave = self._waves[bisect_right(self._firsts, number) - 1]
+        registered = _datetime(wave.instant(number - wave.first))
+        slot = wave.slot(number - wave.first)
+        fate = acts = wave.fate(slot)
+        if fate is Fate.NIK_TAKEN:  # they do as they did under their other address
+            number = wave.first + wave.original(slot)
+            slot = wave.slot(number - wave.first)
+            acts = wave.fate(slot)
+        opens, types, wrong = self._conduct(wave, number - wave.first, slot, acts, self._bits(number))
+        return Conduct(
+            fate,
+            registered,
+            None if opens is None else _datetime(opens),
+            None if types is None else _datetime(types),
+            wrong,
+        )
 
     def of_wave(self, wave: int, index: int) -> SimulatedPerson:
         """Person `index` (from 0) of a wave."""
@@ -142,21 +174,12 @@ class Population:
         prefix = _PREFIXES[(bits >> 16 & 0xFF) * len(_PREFIXES) >> 8]
         province = profile.province if bits >> 24 & 0xFF >= 20 else _HOMES[bits >> 32 & 0xFF]  # 20 of 256: 8 %
 
-        # What they do.
-        opens: int | None = None
-        types: int | None = None
-        wrong = 0
-        if fate <= Fate.ADDRESS_UNKNOWN:
+        # Their slips.
+        if fate is not Fate.VERIFIED:
             if fate is Fate.MAILBOX_FULL:
                 domain = "@penuh.example"
             elif fate is Fate.ADDRESS_UNKNOWN:
                 domain = "@hilang.example"
-        else:
-            # Two who register with one NIK open their mail together, so it does not matter who of them comes first.
-            latest = registered if (again := wave.again(slot)) is None else max(registered, wave.instant(again))
-            opens = wave.opens(slot, latest, bits >> 40)
-            if fate is Fate.VERIFIED:
-                types, wrong = wave.types(slot, opens, bits >> 50), _WRONG_CODES[bits >> 32 & 0xFF]
             elif fate is Fate.NIK_UNKNOWN:
                 nik = f"{profile.regency}9{sub_district % 10}{digits}0000"
                 kk = kk_of(nik)
@@ -169,9 +192,8 @@ class Population:
                 group, place = divmod(number, _DEAD)
                 subscriber = _IN_SERVICE + place * _SCATTER % _DEAD
                 prefix = _PREFIXES[(bits >> 16 & 0xFF) % (len(_PREFIXES) // _DEAD_GROUPS) * _DEAD_GROUPS + group]
-            elif fate is Fate.ATTEMPTS_USED_UP:
-                types, wrong = wave.types(slot, opens, bits >> 50), ATTEMPTS
 
+        opens, types, wrong = self._conduct(wave, index, slot, fate, bits)
         return SimulatedPerson(
             number,
             wave.number,
@@ -192,6 +214,20 @@ class Population:
             None if types is None else _datetime(types),
             wrong,
         )
+
+    def _conduct(self, wave: "_Wave", index: int, slot: int, fate: Fate, bits: int) -> tuple[int | None, int | None, int]:
+        """When they open their mail, when they type their code, and how many wrong ones first."""
+        if fate <= Fate.ADDRESS_UNKNOWN:
+            return None, None, 0
+        # Two who register with one NIK open their mail together, so it does not matter who of them comes first.
+        registered = wave.instant(index)
+        latest = registered if (again := wave.again(slot)) is None else max(registered, wave.instant(again))
+        opens = wave.opens(slot, latest, bits >> 40)
+        if fate is Fate.VERIFIED:
+            return opens, wave.types(slot, opens, bits >> 50), _WRONG_CODES[bits >> 32 & 0xFF]
+        if fate is Fate.ATTEMPTS_USED_UP:
+            return opens, wave.types(slot, opens, bits >> 50), ATTEMPTS
+        return opens, None, 0
 
     def _registered_again(self, wave: "_Wave", number: int, original: int) -> SimulatedPerson:
         """Person `original` of the wave a second time: other address, other time; same person, and they do the same."""
@@ -389,9 +425,9 @@ _Days = Sequence[tuple[str, date]]
 
 
 class _Profile(NamedTuple):
-    province: int
+    province: Province
     regency: int
-    sex: int
+    sex: Sex
     #: DDMMYY as in a NIK, and the date, of 365 days of the year.
     days: _Days
     #: (name, how an address begins)
@@ -412,7 +448,7 @@ def _profiles(seed: int) -> list[_Profile]:
     profiles: list[_Profile] = []
     while len(profiles) < _PROFILES:
         ((province, regency),) = rng.choices(regencies, weights)
-        sex = MALE if rng.randrange(100) < _MEN_IN_100 else FEMALE
+        sex = Sex.MALE if rng.randrange(100) < _MEN_IN_100 else Sex.FEMALE
         year = 2020 - rng.choices(ages, age_weights)[0]
         kind = (regency, sex, year)
         before = alike.get(kind, 0)
@@ -420,7 +456,7 @@ def _profiles(seed: int) -> list[_Profile]:
             alike[kind] = before + 1
             # Shifted alike for those who are alike; without, the first of every profile would be born on 1 January.
             base = before * _DEALT + shifts.setdefault(kind, rng.randrange(_PLACES))
-            profiles.append(_Profile(int(province), regency, sex, _days(year, sex), _names(sex), base))
+            profiles.append(_Profile(province, regency, sex, _days(year, sex), _names(sex), base))
     return profiles
 
 
@@ -450,12 +486,12 @@ def _of_256(*shares: int) -> tuple[int, ...]:
 
 
 #: Most have finished senior high school: an assumption, as are the next two.
-_EDUCATION = _of_256(20, 36, 141, 21, 38)
-_EMPLOYMENT = _of_256(133, 51, 15, 36, 21)
+_EDUCATION = tuple(map(Education, _of_256(20, 36, 141, 21, 38)))
+_EMPLOYMENT = tuple(map(Employment, _of_256(133, 51, 15, 36, 21)))
 _WRONG_CODES = (0,) * 230 + (1,) * 21 + (2,) * 5
 #: Where those live who moved: as people are spread over the country.
 _HOMES = tuple(
-    int(province)
+    Province(province)
     for province, upto in zip(_MILLIONS, accumulate(_MILLIONS.values()), strict=True)
     for _ in range(round(upto / 270.2 * 256) - round((upto - _MILLIONS[province]) / 270.2 * 256))
 )[:256]

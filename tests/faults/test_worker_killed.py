@@ -26,7 +26,8 @@ def hints(settings):
 @pytest.mark.django_db(transaction=True)
 def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path):
     """The simulated programme through real workers, two of which are killed while people are in their hands."""
-    simulation = drive.begin(programme.plan_registrants(1500), scale=programme.Fraction(1500, programme.REGISTERED), seed=7)
+    scale = programme.Fraction(1500, programme.REGISTERED)
+    simulation = drive.begin(programme.plan_registrants(1500), scale=scale, seed=7, batch=100)
     environment = {"LEASE_SECONDS": str(LEASE), "BATCH_SIZE": "100", "HINTS": "1"}
     with (
         running(*worker_arguments("first"), log=tmp_path / "first.log", **environment) as first,
@@ -50,7 +51,8 @@ def test_nobody_is_lost_and_nobody_moves_twice_when_workers_are_killed(tmp_path)
         ]
         replacements = []
         try:
-            simulation.drive(batch=100, pipeline=False, progress=progress)
+            for _ in simulation.work(batch=100, pipeline=False):
+                progress()
         finally:
             for replacement in replacements:
                 replacement.__exit__(None, None, None)

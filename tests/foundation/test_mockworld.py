@@ -1,14 +1,12 @@
 """Where mock services deliver to."""
 
-import json
-
 import pytest
 
 from foundation import mockworld
 from foundation.email import Mail, MockEmail
 from foundation.models import MockMessage, Work
-from foundation.sealing import unseal
 from foundation.sms import MockSms, Sms
+from foundation.work import Claim
 
 pytestmark = pytest.mark.django_db
 
@@ -16,12 +14,9 @@ LINK = "https://prakerja.example/surel/abc/"
 
 
 def waiting(queue: str) -> list[tuple[int, list[str]]]:
-    """Subject and opened note of everything in a queue."""
-    return [
-        (subject, json.loads(unseal(note, b"mock")))
-        for parcel in Work.objects.filter(queue=queue)
-        for subject, note in zip(parcel.subjects, parcel.notes or [], strict=True)
-    ]
+    """Subject and note of everything in a queue."""
+    claim = Claim.take(queue, size=1000)
+    return [(item.subject, item.note) for item in claim.items] if claim else []
 
 
 def test_inhabitants_get_their_mails_as_one_parcel():

@@ -1,5 +1,6 @@
 """Live through the programme of 2020 with made-up people."""
 
+import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -14,6 +15,10 @@ from prakerja.simulation import drive, programme
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.stages import Stage
+
+#: How many people are taken in hand at once: more than the workers of a real service would.
+BATCH = 10_000
+MOST_WORKERS = 64
 
 
 def _scale(text: str) -> Fraction:
@@ -41,6 +46,12 @@ def _waves(text: str) -> range:
     return waves
 
 
+def _workers(text: str) -> int:
+    if not text.isdigit() or int(text) > MOST_WORKERS:
+        raise ArgumentTypeError(f"a number of processes is a whole number from 0 to {MOST_WORKERS}")
+    return int(text)
+
+
 def _show(bar: "tqdm[NoReturn]", done: int) -> None:
     bar.update(done - bar.n)
 
@@ -55,7 +66,11 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=2020, metavar="X", help="another seed, other people (default 2020)")
         parser.add_argument("--waves", type=_waves, default=range(1, 9), metavar="1-8", help="only these waves")
         parser.add_argument(
-            "--workers", type=int, choices=(0, 1), default=1, help="0: leave the pipeline to the Celery workers that run"
+            "--workers",
+            type=_workers,
+            default=os.cpu_count() or 1,
+            metavar="N",
+            help="so many processes (default: as many as there are cores); 0: leave the pipeline to the Celery workers that run",
         )
         parser.add_argument("--reset", action="store_true", help="forget all registrants first")
         parser.add_argument(
@@ -70,18 +85,14 @@ class Command(BaseCommand):
         scale: Fraction = options["scale"] or Fraction(options["registrants"], programme.REGISTERED)
         plans = programme.plan(scale, options["waves"])
         try:
-            simulation = drive.begin(plans, scale=scale, seed=options["seed"])
+            simulation = drive.begin(plans, scale=scale, seed=options["seed"], batch=BATCH)
         except drive.NotFresh as error:
             if options["if_empty"]:
                 self.stdout.write(f"{error} Going on with {Registrant.objects.count()} registrants.")
                 return
             raise CommandError(f"{error} Start with --reset to forget them.") from error
         with tqdm(total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
-            simulation.drive(
-                batch=settings.BATCH_SIZE,
-                pipeline=options["workers"] > 0,
-                progress=lambda: _show(bar, simulation.done()),
-            )
+            simulation.drive(batch=BATCH, workers=options["workers"], tick=lambda: _show(bar, simulation.done()))
         self._report(simulation)
 
     def _report(self, simulation: drive.Simulation) -> None:

@@ -1,0 +1,113 @@
+"""Work spread over processes, each with Django set up and a database connection of its own."""
+
+import gc
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import TypeVar
+
+import django
+from django.utils import translation
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(act: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """`act` on each item, in so many processes at once; the results in the order of the items.
+
+    With one worker all is done in this process. No more than a few items are in hand at any time. When the caller stops
+    early (Ctrl-C, an error), what is in hand is finished, and no more. Raises `BrokenProcessPool` when a process dies, and
+    whatever `act` raises.
+    """
+    if workers == 1:
+        yield from map(act, items)
+        return
+    # Not forked: a copy of this process would share its connections.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (translation.get_language(),))
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(_submit(pool, act, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def beside(act: Callable[[Item], None], item: Item, *, processes: int) -> Iterator[None]:
+    """While the body runs, so many processes do `act` on the item beside it; its end waits for theirs.
+
+    When the body is stopped (Ctrl-C, an error), they are ended. Raises `ProcessDied` at the end when one of them failed.
+    """
+    context = get_context("spawn")
+    # Unpickled when Django is set up there, for it may hold models.
+    task = pickle.dumps((act, item))
+    helpers = [context.Process(target=_act_beside, args=(task,), daemon=True) for _ in range(processes)]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    for helper in helpers:
+        helper.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield
+        for helper in helpers:
+            helper.join()
+    finally:
+        for helper in helpers:
+            helper.terminate()
+            helper.join()
+    if failed := [helper for helper in helpers if helper.exitcode]:
+        raise ProcessDied(f"{len(failed)} of {processes} processes failed")
+
+
+class ProcessDied(Exception):
+    """A process that worked beside this one did not come to its end."""
+
+
+def _act_beside(task: bytes) -> None:
+    _begin(None)
+    act, item = pickle.loads(task)  # noqa: S301 - our own
+    act(item)
+
+
+def for_batches() -> None:
+    """Make this process one that works in batches.
+
+    A batch makes hundreds of thousands of small objects, hardly any of them in a cycle: looking for cycles as often as Python
+    does would take a sixth of the time.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item) -> "Future[Result]":
+    # A process begins here, and keeps the mask: the terminal's Ctrl-C reaches us only, and we let it finish.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return pool.submit(act, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(language: str | None) -> None:
+    Thread(target=_end_with_the_parent, daemon=True).start()
+    django.setup()
+    if language:
+        translation.activate(language)
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed says nothing; its end of a pipe closes."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
