@@ -1,6 +1,7 @@
 """What people type, cleaned; or an `InputError` that tells them, kindly, what to change.
 
-What is accepted once is accepted again unchanged: cleaning twice is cleaning once.
+What is accepted once is accepted again unchanged: cleaning twice is cleaning once. What nearly everybody types matches a
+pattern and passes at once: a file of a million rows is read many times as fast. The rules judge, and name, all the rest.
 """
 
 import re
@@ -68,11 +69,19 @@ SHORTENED = _("This looks like a number that a spreadsheet has shortened. Format
 # Names ----------------------------------------------------------------------------------------------------------------
 
 
+# ASCII that can be seen, a letter among it, single spaces.
+_PLAIN_NAME = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[!-~]+(?: [!-~]+)*")
+
+
 def clean_name(text: str) -> str:
     """The name in NFC, trimmed, with single spaces. 1 to 150 characters, of whatever script; one letter is a name.
 
     Raises `InputError`: `empty`, `unseen_character`, `no_letter`, `too_long`.
     """
+    return text if len(text) <= NAME_LENGTH and _PLAIN_NAME.fullmatch(text) else _examined_name(text)
+
+
+def _examined_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text.strip(_EDGES))
     name = " ".join("".join(" " if unicodedata.category(char) == "Zs" else char for char in name).split(" "))
     name = re.sub(" +", " ", name).strip(" ")
@@ -103,6 +112,9 @@ def clean_name(text: str) -> str:
 
 # No allow-list: mail to "localhost" would stay in our own house.
 _is_email = EmailValidator(allowlist=[])
+_PLAIN_EMAIL = re.compile(
+    r"(?=[^@]{1,64}@)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+)
 
 
 def clean_email(text: str) -> str:
@@ -110,6 +122,10 @@ def clean_email(text: str) -> str:
 
     Raises `InputError`: `empty`, `unseen_character`, `space`, `no_at`, `too_long`, `invalid`.
     """
+    return text if len(text) <= EMAIL_LENGTH and _PLAIN_EMAIL.fullmatch(text) else _examined_email(text)
+
+
+def _examined_email(text: str) -> str:
     email = text.strip(_EDGES)
     if not email:
         raise InputError("empty", _("Please type your e-mail address."))
@@ -181,8 +197,7 @@ def _slips(typed: str, meant: str) -> int:
 # Phones ---------------------------------------------------------------------------------------------------------------
 
 
-# What the library takes for an Indonesian mobile number, written as nearly everybody writes it: a file of a million rows
-# is read thirty times as fast. The library still judges, and names, all the rest.
+# What the library takes for an Indonesian mobile number, written as nearly everybody writes it.
 _MOBILE = re.compile(r"(?:\+?62|0)?(8[1-35-9][0-9]{7,10})")
 
 
@@ -192,6 +207,8 @@ def clean_phone(text: str) -> str:
     Raises `InputError`: `empty`, `shortened`, `not_a_number`, `foreign`, `landline`, `not_mobile`, `too_short`,
     `too_long`, `invalid`.
     """
+    if plain := _MOBILE.fullmatch(text):
+        return f"+62{plain[1]}"
     typed = plain_digits(text.strip(_EDGES))
     if not typed:
         raise InputError("empty", _("Please type your mobile number."))

@@ -10,6 +10,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django.utils.text import format_lazy
@@ -23,6 +24,8 @@ MALE = 1
 FEMALE = 2
 
 _PROVINCES = {str(province.value): province for province in Province}
+# As nearly everybody writes it; all else is looked at closely.
+_SIXTEEN = re.compile(r"[0-9]{16}")
 # Spaces, dots, dashes of all kinds, and the apostrophe by which spreadsheets mark text.
 _SEPARATORS = re.compile(r"^'|[\s.\-\u2010-\u2015\u2212]")
 
@@ -56,13 +59,12 @@ class Nik:
             return typed
         return max(possible, default=min(self._birth_dates()))
 
-    def _birth_dates(self) -> Iterator[date]:
-        for century in (1900, 2000):
-            if self.birth_day <= monthrange(century + self.birth_year, self.birth_month)[1]:
-                yield date(century + self.birth_year, self.birth_month, self.birth_day)
+    def _birth_dates(self) -> tuple[date, ...]:
+        return _dates(self.birth_day, self.birth_month, self.birth_year)
 
     def _nearest(self, typed: date) -> date:
-        return min(self._birth_dates(), key=lambda born: abs(born - typed))
+        possible = self._birth_dates()
+        return typed if typed in possible else min(possible, key=lambda born: abs(born - typed))
 
 
 def parse_nik(text: str) -> Nik:
@@ -71,12 +73,7 @@ def parse_nik(text: str) -> Nik:
     Raises `NikError`: `empty`, `shortened`, `letters`, `length`, `province`, `day`, `date`. Serial 0000 passes: whether a
     number was issued, only the registry knows.
     """
-    nik = _sixteen_digits(
-        text,
-        empty=_("Please type your NIK: the 16 digits on your KTP."),
-        letters=_("A NIK has digits only."),
-        length=_("A NIK has 16 digits; this one has {count}."),
-    )
+    nik = text if _SIXTEEN.fullmatch(text) else _nik_digits(text)
     province = _PROVINCES.get(nik[:2])
     if province is None:
         raise NikError("province", _("No NIK begins with {digits}: there is no such province."), digits=nik[:2])
@@ -113,17 +110,30 @@ def parse_nik(text: str) -> Nik:
 
 def parse_kk(text: str) -> str:
     """The 16 digits of a KK number. Raises `NikError`: `empty`, `shortened`, `letters`, `length`, `date`."""
-    kk = _sixteen_digits(
-        text,
-        empty=_("Please type your KK number: the 16 digits at the top of your family card."),
-        letters=_("A KK number has digits only."),
-        length=_("A KK number has 16 digits; this one has {count}."),
-    )
+    kk = text if _SIXTEEN.fullmatch(text) else _kk_digits(text)
     if not _is_date(int(kk[6:8]), int(kk[8:10]), int(kk[10:12])):
         raise NikError(
             "date", _("Digits 7-12 of a KK number are the date of the card; this is no date. Did you type your NIK here?")
         )
     return kk
+
+
+def _nik_digits(text: str) -> str:
+    return _sixteen_digits(
+        text,
+        empty=_("Please type your NIK: the 16 digits on your KTP."),
+        letters=_("A NIK has digits only."),
+        length=_("A NIK has 16 digits; this one has {count}."),
+    )
+
+
+def _kk_digits(text: str) -> str:
+    return _sixteen_digits(
+        text,
+        empty=_("Please type your KK number: the 16 digits at the top of your family card."),
+        letters=_("A KK number has digits only."),
+        length=_("A KK number has 16 digits; this one has {count}."),
+    )
 
 
 def _sixteen_digits(text: str, *, empty: Any, letters: Any, length: Any) -> str:
@@ -140,9 +150,16 @@ def _sixteen_digits(text: str, *, empty: Any, letters: Any, length: Any) -> str:
     return digits
 
 
+@lru_cache(maxsize=1 << 16)  # more than there are: 36,525 days
 def _is_date(day: int, month: int, year: int) -> bool:
     """Whether there is such a day in this two-digit year. 1900 had no 29 February, 2000 had; the others agree."""
     return 1 <= month <= 12 and 1 <= day <= monthrange(2000 + year, month)[1]
+
+
+@lru_cache(maxsize=1 << 16)
+def _dates(day: int, month: int, year: int) -> tuple[date, ...]:
+    """What a day, a month and a two-digit year may be, in both centuries."""
+    return tuple(date(century + year, month, day) for century in (1900, 2000) if day <= monthrange(century + year, month)[1])
 
 
 # Slips of the finger --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registrations import inputs
 from registrations.inputs import (
     InputError,
     clean_birth_date,
@@ -380,3 +381,33 @@ def test_numbers_are_masked():
     assert mask_phone("+6281234567890") == "+62812******90"
     assert mask_nik("3171011708900000") == "317101********00"
     assert mask_phone("12") == mask_nik("317101") == "***"
+
+
+# What passes at once
+
+
+@given(
+    st.one_of(
+        st.from_regex(inputs._PLAIN_NAME, fullmatch=True),
+        st.text(alphabet="aZ .-'1~!\x7f\t\né", max_size=12),
+        st.from_regex(r"[A-Za-z]{148,152}", fullmatch=True),
+    )
+)
+def test_a_name_that_passes_at_once_is_one_that_the_rules_leave_as_it_is(name):
+    if len(name) <= inputs.NAME_LENGTH and inputs._PLAIN_NAME.fullmatch(name):
+        assert inputs._examined_name(name) == name
+        assert clean_name(name) == name
+
+
+@given(
+    st.one_of(
+        st.from_regex(inputs._PLAIN_EMAIL, fullmatch=True),
+        st.from_regex(r"[a-z.+\-_]{60,66}@[a-z]{1,3}\.id", fullmatch=True),
+        st.from_regex(r"s@([a-z0-9-]{1,65}\.){1,4}[a-z0-9-]{1,65}", fullmatch=True),
+        st.text(alphabet="aZ0.-_+@ ", max_size=20),
+    )
+)
+def test_an_address_that_passes_at_once_is_one_that_the_rules_leave_as_it_is(email):
+    if len(email) <= inputs.EMAIL_LENGTH and inputs._PLAIN_EMAIL.fullmatch(email):
+        assert inputs._examined_email(email) == email
+        assert clean_email(email) == email

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registrations import nik as rules
 from registrations.nik import FEMALE, MALE, NikError, kk_guard, parse_kk, parse_nik, typo_guard
 from registrations.regions import LAST_SUB_DISTRICT, REGENCIES, Province
 
@@ -274,3 +275,8 @@ def test_the_typo_guard_never_stumbles(typed, born, sex):
         assert str(doubt.message)
         assert all(1 <= position <= 16 for position in doubt.positions)
     assert nik.birth_date(today=born) is not None
+
+
+@given(st.from_regex(rules._SIXTEEN, fullmatch=True))
+def test_sixteen_digits_that_pass_at_once_are_those_that_a_close_look_finds(digits):
+    assert rules._nik_digits(digits) == rules._kk_digits(digits) == digits

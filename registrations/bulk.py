@@ -1,0 +1,452 @@
+"""Bulk intake: registrants whom a ministry or a labour office has collected, from a CSV file. See docs/intake.md.
+
+The file is read twice. `survey` looks at its form as a whole, so that of a broken file nobody is registered, and cuts it into
+blocks. `take_in` reads one block again, by itself, so that many processes work on one file and none holds more than a block.
+A row is a line: no value has a line break in it, and so a quote that is not closed cannot swallow its neighbours.
+"""
+
+import csv
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from io import StringIO
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from foundation.sealing import digest
+from registrations import inputs
+from registrations.inputs import InputError
+from registrations.intake import SignUp, register
+from registrations.models import Education, Employment, Sex
+from registrations.nik import Nik, kk_guard, parse_kk, parse_nik, typo_guard
+from registrations.person import Person
+from registrations.regions import Province
+
+#: A block is a little longer than so many bytes, which are some five thousand people: those of one transaction.
+BLOCK = 1024 * 1024
+#: No line is longer, in bytes: it would be no line of such a file.
+LONGEST_LINE = 64 * 1024
+
+
+class BadFile(Exception):
+    """This file cannot be taken as it is; `message` says why, and names the line."""
+
+    def __init__(self, message: Any, **values: object) -> None:
+        self.message = format_lazy(message, **values) if values else message
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+# What the columns may say ---------------------------------------------------------------------------------------------
+
+
+def _one_of(words: Mapping[str, Any], message: Any) -> Callable[[str], Any]:
+    """Takes one of these words, in upper or lower case, with blanks, dashes or underscores between its parts."""
+
+    @lru_cache(maxsize=1024)
+    def clean(text: str) -> Any:
+        try:
+            return words[" ".join(text.lower().replace("_", " ").replace("-", " ").split())]
+        except KeyError:
+            raise InputError("unknown_word", message) from None
+
+    return clean
+
+
+def _words(enum: Iterable[Any], **more: str) -> dict[str, Any]:
+    """Each member by its name, and by the Indonesian words given for it."""
+    words = {}
+    for member in enum:
+        for word in (member.name, *more.get(member.name, "").split(", ")):
+            words[word.lower().replace("_", " ")] = member
+    words.pop("", None)
+    return words
+
+
+_YES_NO = {"ya": True, "yes": True, "true": True, "1": True, "tidak": False, "no": False, "false": False, "0": False}
+
+_yes_or_no = _one_of(_YES_NO, _("Write ya or tidak."))
+_sex = _one_of(
+    _words(Sex, MALE="m, l, laki laki, pria", FEMALE="f, p, perempuan, wanita") | {"": None},
+    _("Write laki-laki or perempuan."),
+)
+_education = _one_of(
+    _words(
+        Education,
+        PRIMARY="sd, mi, paket a, tidak sekolah",
+        JUNIOR="smp, mts, sltp, paket b",
+        SENIOR="sma, smk, smu, ma, slta, paket c",
+        DIPLOMA="d1, d2, d3, d4",
+        DEGREE="s1, s2, s3, sarjana",
+    ),
+    _("Write sd, smp, sma, diploma or sarjana."),
+)
+_employment = _one_of(
+    _words(
+        Employment,
+        JOB_SEEKER="mencari kerja, pencari kerja",
+        LAID_OFF="phk, terkena phk",
+        FURLOUGHED="dirumahkan",
+        INFORMAL="usaha sendiri, wirausaha, pekerja informal",
+        EMPLOYED="bekerja",
+    ),
+    _("Write mencari kerja, phk, dirumahkan, usaha sendiri or bekerja."),
+)
+_province = _one_of(
+    _words(Province) | {str(province.value): province for province in Province} | {"": None},
+    _("Write the name of a province, or the two digits of its code."),
+)
+
+
+def _consent(text: str) -> bool:
+    if not _yes_or_no(text):
+        raise InputError("consent", _("Without their consent nobody is registered."))
+    return True
+
+
+@lru_cache(maxsize=1 << 16)
+def _birth_date(text: str) -> date:
+    """1995-08-17, or with the day first and dashes, slashes or dots between: 17-08-1995, 17/8/1995."""
+    parts = text.strip().replace("/", "-").replace(".", "-").split("-")
+    if len(parts) == 3 and all(part.isascii() and part.isdigit() for part in parts):
+        year, month, day = parts if len(parts[0]) == 4 else reversed(parts)
+        if len(year) == 4 and len(month) <= 2 and len(day) <= 2:
+            with suppress(ValueError):
+                return date(int(year), int(month), int(day))
+            raise InputError("no_such_date", _("There is no such date: check day, month and year."))
+    raise InputError("invalid", _("Write the birth date as 1995-08-17 or 17-08-1995."))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    #: Raises `InputError`.
+    clean: Callable[[str], Any]
+    #: Whether the column may be missing, and its values empty: the NIK says it too.
+    optional: bool = False
+
+
+COLUMNS = (
+    Column("name", inputs.clean_name),
+    Column("email", inputs.clean_email),
+    Column("nik", parse_nik),
+    Column("kk", parse_kk),
+    Column("birth_date", _birth_date),
+    Column("phone", inputs.clean_phone),
+    Column("sex", _sex, optional=True),
+    Column("province", _province, optional=True),
+    Column("education", _education),
+    Column("employment", _employment),
+    Column("citizen", _yes_or_no),
+    Column("studying", _yes_or_no),
+    Column("consent", _consent),
+)
+_BY_NAME = {column.name: column for column in COLUMNS}
+
+#: Somebody made up: no issuer uses serial 0000.
+TEMPLATE = (
+    ",".join(_BY_NAME),
+    "Siti Rahmawati,siti@contoh.example,3273015708950000,3273011203160000,1995-08-17,081234567890,"
+    "perempuan,Jawa Barat,sma,mencari kerja,ya,tidak,ya",
+)
+
+
+# The file as a whole --------------------------------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """Some thousand lines of the file."""
+
+    #: The number of the first line.
+    line: int
+    #: Where it begins, and how long the block is, in bytes.
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one has to know of a file to read a block of it."""
+
+    path: Path
+    #: By which the file is known again.
+    identity: tuple[int, ...]
+    delimiter: str
+    columns: tuple[str, ...]
+
+
+class Survey(NamedTuple):
+    """A file whose form is in order."""
+
+    form: Form
+    blocks: list[Block]
+
+
+def survey(path: Path, *, progress: Callable[[int], object] = lambda size: None) -> Survey:
+    """Read the whole file and see that its form is in order. Raises `BadFile`, which says what is not.
+
+    `progress` is told how many bytes more have been read.
+    """
+    with _opened(path) as file:
+        header = _text(_first_line(file), line=1).removeprefix("\ufeff")
+        delimiter = max(",;\t", key=header.count)
+        [(_line, names)] = _rows(header or "\n", delimiter, line=1)
+        form = Form(path, _identity(file), delimiter, _columns(names))
+        blocks: list[Block] = []
+        line, anybody = 2, False
+        while raw := file.read(BLOCK) + file.readline(LONGEST_LINE):
+            text = _text(raw, line=line)
+            if '"' in text:
+                deque(_rows(text, delimiter, line=line), maxlen=0)
+            anybody = anybody or text.strip(f'\r\n"{delimiter}') != ""
+            blocks.append(Block(line, file.tell() - len(raw), len(raw)))
+            line += raw.count(b"\n")
+            progress(len(raw))
+        if not anybody:
+            raise BadFile(_("The file has a header and no rows."))
+        return Survey(form, blocks)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        # Opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BadFile(_("{path} is not a file: a folder, a device or a pipe cannot be taken."), path=path)
+        return path.open("rb")
+    except FileNotFoundError:
+        raise BadFile(_("There is no file {path}."), path=path) from None
+    except (OSError, ValueError) as error:
+        raise BadFile(_("{path} cannot be read: {reason}"), path=path, reason=_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _identity(file: IO[bytes]) -> tuple[int, ...]:
+    found = os.fstat(file.fileno())
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _first_line(file: IO[bytes]) -> bytes:
+    line = file.readline(LONGEST_LINE)
+    if not line:
+        raise BadFile(_("The file is empty."))
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or line[:2].count(0) == 1:
+        raise BadFile(_("The file is UTF-16. Save it as CSV UTF-8."))
+    if line.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise BadFile(_("The file is a spreadsheet. Save it as CSV UTF-8."))
+    return line
+
+
+def _text(raw: bytes, *, line: int) -> str:
+    """These lines, of which the first is number `line`, as text. Raises `BadFile` where they are none."""
+
+    def at(position: int) -> int:
+        return line + raw.count(b"\n", 0, position)
+
+    if (nul := raw.find(b"\0")) >= 0:
+        raise BadFile(_("Line {line} holds a NUL byte: this is no text, or a damaged one."), line=at(nul))
+    if b"\r" in raw and (alone := _CR_ALONE.search(raw)):
+        raise BadFile(_("Line {line} ends with CR alone. Save the file as CSV UTF-8."), line=at(alone.start()))
+    lengths = [len(part) for part in raw.split(b"\n")]
+    if max(lengths) >= LONGEST_LINE:
+        at_fault = line + next(number for number, length in enumerate(lengths) if length >= LONGEST_LINE)
+        raise BadFile(_("Line {line} is longer than {most} bytes."), line=at_fault, most=LONGEST_LINE)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadFile(_("Line {line} is not UTF-8. Save the file as CSV UTF-8."), line=at(error.start)) from None
+
+
+_CR_ALONE = re.compile(rb"\r(?!\n|\Z)")
+
+
+def _rows(text: str, delimiter: str, *, line: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows with their line numbers, of which the first is `line`; blank ones too. Raises `BadFile`."""
+    unclosed = _("Line {line}: a quote is opened there and not closed on the same line.")
+    reader = csv.reader(StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
+    before = line - 1
+    try:
+        for row in reader:
+            if before + reader.line_num != line:
+                raise BadFile(unclosed, line=line)
+            yield line, row
+            line += 1
+    except csv.Error as error:
+        if before + reader.line_num != line or "end of data" in str(error):
+            raise BadFile(unclosed, line=line) from None
+        raise BadFile(_("Line {line}: after a closing quote comes the next column, and nothing else."), line=line) from None
+
+
+def _columns(header: list[str]) -> tuple[str, ...]:
+    columns = tuple(name.strip().lower() for name in header)
+    # Somebody's data may stand there instead: it is not repeated.
+    if not _BY_NAME.keys() & set(columns):
+        raise BadFile(_("The first line does not name the columns. They are: {names}."), names=", ".join(_BY_NAME))
+    if unknown := [name for name in columns if name not in _BY_NAME]:
+        raise BadFile(
+            _("There is no column {names}. The columns are: {known}."), names=_listed(unknown), known=", ".join(_BY_NAME)
+        )
+    if twice := {name for name in columns if columns.count(name) > 1}:
+        raise BadFile(_("More than one column is called {names}."), names=_listed(sorted(twice)))
+    if missing := [column.name for column in COLUMNS if not column.optional and column.name not in columns]:
+        raise BadFile(_("The file lacks the column {names}."), names=_listed(missing))
+    return columns
+
+
+def _listed(names: list[str]) -> str:
+    """Unknown names come from the file: shortened, and without what a terminal would obey."""
+    shown = ("".join(char if char.isprintable() else "?" for char in name[:40]) for name in names[:20])
+    return ", ".join(f"“{name}”" for name in shown)
+
+
+# Row by row -----------------------------------------------------------------------------------------------------------
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a row. The reason does not repeat what stands there."""
+
+    line: int
+    #: The column, or "" for the whole row.
+    field: str
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """What came of a block."""
+
+    #: The rows that are right.
+    right: int
+    #: The people who are registered now and were not before.
+    new: int
+    #: The rows that are wrong, and what is; in order of lines.
+    bad: int
+    wrong: list[Wrong]
+
+
+def take_in(form: Form, block: Block, *, at: datetime, dry: bool = False) -> Outcome:
+    """Register the people of one block, at this instant; or only look at the rows. Raises `BadFile` if the file has changed.
+
+    Who is registered already, or stands in the block twice, is left as they are: harmless when repeated.
+    """
+    read = reader(form.columns, at=at)
+    sign_ups: dict[str, SignUp] = {}
+    right = bad = 0
+    wrong: list[Wrong] = []
+    for line, row in _rows_of(form, block):
+        if not any(row):
+            continue
+        match read(row):
+            case SignUp() as sign_up:
+                right += 1
+                sign_ups.setdefault(sign_up.person.nik, sign_up)
+            case errors:
+                bad += 1
+                wrong.extend(Wrong(line, field, str(_told(field, error))) for field, error in errors)
+    new: Mapping[UUID, int] = {}
+    if sign_ups and not dry:
+        # In the same order everywhere: blocks with the same people wait for each other, but never each for the other.
+        new = register(sorted(sign_ups.values(), key=lambda sign_up: sign_up.reference.int))
+    return Outcome(right, len(new), bad, wrong)
+
+
+def _rows_of(form: Form, block: Block) -> Iterator[tuple[int, list[str]]]:
+    with _opened(form.path) as file:
+        file.seek(block.offset)
+        raw = file.read(block.size)
+        if _identity(file) != form.identity:
+            raise BadFile(_("The file has changed while it was read."))
+    return _rows(raw.decode(), form.delimiter, line=block.line)
+
+
+Errors = list[tuple[str, InputError]]
+
+
+def reader(columns: Sequence[str], *, at: datetime) -> Callable[[list[str]], SignUp | Errors]:
+    """A function that makes a sign-up of a row, or tells what is wrong with which column."""
+    today = timezone.localdate(at)
+    cleaners = [_BY_NAME[name].clean for name in columns]
+    unknown = {"sex": None, "province": None}
+
+    def read(row: list[str]) -> SignUp | Errors:
+        if len(row) != len(cleaners):
+            message = _("The row has {count} columns instead of {expected}.")
+            return [("", InputError("columns", message, count=len(row), expected=len(cleaners)))]
+        errors: Errors = []
+        values: dict[str, Any] = unknown.copy()
+        for name, clean, text in zip(columns, cleaners, row, strict=True):
+            try:
+                values[name] = clean(text)
+            except InputError as error:
+                errors.append((name, error))
+        try:
+            if "birth_date" in values:
+                inputs.clean_birth_date(values["birth_date"], today)
+        except InputError as error:
+            errors.append(("birth_date", error))
+        errors += _contradictions(values)
+        return errors or _sign_up(values, at)
+
+    return read
+
+
+def _contradictions(values: dict[str, Any]) -> Errors:
+    """The typo guard of the sign-up form. Mere doubts pass: nobody is there to confirm."""
+    nik: Nik | None = values.get("nik")
+    if nik is None:
+        return []
+    doubts = typo_guard(nik, values["birth_date"], values.get("sex")) if "birth_date" in values else []
+    if "kk" in values:
+        doubts += kk_guard(values["kk"], nik)
+    return [(doubt.field, InputError(doubt.code, doubt.message)) for doubt in doubts if doubt.blocking]
+
+
+def _sign_up(values: dict[str, Any], at: datetime) -> SignUp:
+    nik: Nik = values["nik"]
+    return SignUp(
+        # One NIK, one reference: whoever stands in two files, or in a file that is taken in again, is registered once.
+        reference=UUID(digest("intake", nik.text)),
+        person=Person(
+            name=values["name"],
+            email=values["email"],
+            nik=nik.text,
+            kk=values["kk"],
+            birth_date=values["birth_date"],
+            phone=values["phone"],
+        ),
+        sex=values["sex"] or Sex(nik.sex),
+        province=values["province"] or nik.province,
+        education=values["education"],
+        employment=values["employment"],
+        citizen=values["citizen"],
+        studying=values["studying"],
+        registered_at=at,
+    )
+
+
+#: What repeats some of the digits where people read of their own data, said without them.
+_WITHOUT_DIGITS: Mapping[tuple[str, str], Any] = {
+    ("nik", "province"): _("No NIK begins with these two digits: there is no such province."),
+    ("nik", "day"): _("Digits 7-8 of a NIK are the day of birth: 01-31, or 41-71 for a woman."),
+    ("nik", "date"): _("Digits 7-12 of a NIK are the birth date. These are none."),
+    ("nik", "birth_date"): _("Digits 7-12 of the NIK say another birth date than this row."),
+    ("nik", "sex"): _("Digits 7-8 of the NIK say another sex than this row."),
+}
+
+
+def _told(field: str, error: InputError) -> Any:
+    return _WITHOUT_DIGITS.get((field, error.code), error.message)
