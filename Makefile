@@ -1,6 +1,7 @@
 # Everything a person types. `make` alone lists it.
 SCALE ?= 0.001
 PORT ?= 8000
+PEOPLE ?= 1000000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,8 +35,8 @@ check: $(DEV) ## lint, format, types, imports, migrations, translations
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python tools/check_translations.py
 
-bench: $(DEV) ## measure
-	$(BIN)/python -m benchmarks
+bench: $(DEV) ## measure: PEOPLE=1000000
+	$(BIN)/python -m benchmarks --people $(PEOPLE)
 
 clean: ## stop the embedded servers; remove .venv, data, keys, logs and everything built
 	@python=$(BIN)/python; test -x $$python || python=python3; $$python -m prakerja.embedded clean

@@ -42,7 +42,7 @@ def timestamptz(element: str) -> str:
 
 def instant(element: int) -> datetime:
     """The instant that an element of `instants` stands for."""
-    return _EPOCH + timedelta(microseconds=element)
+    return _EPOCH + timedelta(0, 0, element)
 
 
 def copy_in(cursor: CursorWrapper, table: str, columns: str, lines: Iterable[str]) -> None:

@@ -86,7 +86,7 @@ def for_batches() -> None:
     does would take a sixth of the time.
     """
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 10, 10)
 
 
 def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item) -> "Future[Result]":

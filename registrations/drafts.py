@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from foundation import allowance, outbox
@@ -19,6 +19,9 @@ from registrations.models import Draft, EmailOwner
 from registrations.ownership import owner_of
 from registrations.person import email_digest
 
+_COLUMNS = [field.attname for field in Draft._meta.concrete_fields]
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 #: A sign-up that has not been touched for so long has been given up.
 LIFE = timedelta(days=30)
 #: So many sign-ups with one address in a day are somebody playing with it: no further mail is sent there.
@@ -27,14 +30,27 @@ SIGN_UPS_PER_ADDRESS_AND_DAY = 5
 
 def start(email: str, answers: Mapping[str, Any]) -> Draft:
     """A new sign-up for this address."""
-    draft = Draft(id=uuid4(), email_digest=email_digest(email))
-    draft.sealed = seal(_plain({**answers, "email": email}), _place(draft.id))
+    draft = begun(email, answers)
     draft.save(force_insert=True)
     return draft
 
 
+def begun(email: str, answers: Mapping[str, Any]) -> Draft:
+    """A new sign-up for this address, not yet in the database."""
+    draft = Draft(id=uuid4(), email_digest=email_digest(email))
+    draft.sealed = _sealed(draft, {**answers, "email": email})
+    return draft
+
+
 def find(id: UUID) -> Draft | None:
-    return Draft.objects.filter(pk=id, changed_at__gt=timezone.now() - LIFE).first()
+    """The sign-up with this id, unless it has been given up."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(_COLUMNS)} FROM registrations_draft WHERE id = %s AND changed_at > %s",
+            [id, timezone.now() - LIFE],
+        )
+        row = cursor.fetchone()
+    return Draft.from_db(connection.alias, _COLUMNS, row) if row else None
 
 
 def answers(draft: Draft) -> dict[str, Any]:
@@ -45,43 +61,54 @@ def answers(draft: Draft) -> dict[str, Any]:
 
 def keep(draft: Draft, more: Mapping[str, Any]) -> None:
     """Add answers to a sign-up that is not finished."""
-    with transaction.atomic():
-        current = Draft.objects.select_for_update().get(pk=draft.pk)
-        if current.finished:
-            return
-        together = answers(current) | dict(more)
-        current.sealed = seal(_plain(together), _place(current.id))
-        current.email_digest = email_digest(together["email"])
-        current.changed_at = timezone.now()
-        current.save(update_fields=["sealed", "email_digest", "changed_at"])
+    while not draft.finished and not _kept(draft, answers(draft) | dict(more)):
+        draft.refresh_from_db()  # another page of it was sent at this very moment
 
 
-def finish(draft: Draft, sign_up: SignUp) -> None:
+def _kept(draft: Draft, together: Mapping[str, Any]) -> bool:
+    """Keep these answers, if the sign-up still is as it was read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE registrations_draft SET sealed = %s, email_digest = %s, changed_at = %s
+            WHERE id = %s AND changed_at = %s AND NOT finished
+            """,
+            [_sealed(draft, together), email_digest(together["email"]), timezone.now(), draft.pk, draft.changed_at],
+        )
+        return bool(cursor.rowcount)
+
+
+def finish(draft: Draft, sign_up: SignUp, *, together: Mapping[str, Any] | None = None) -> None:
     """Send a sign-up in; sent twice, it counts once.
 
-    Whether the address is taken shows nowhere but in the mailbox: its owner is told, and nobody is registered.
+    `together` are all its answers, where not all are kept yet. Whether the address is taken shows nowhere but in the mailbox:
+    its owner is told, and nobody is registered.
     """
-    with transaction.atomic():
-        current = Draft.objects.select_for_update().get(pk=draft.pk)
-        if current.finished:
-            return
-        now = timezone.now()
-        current.finished, current.changed_at = True, now
-        current.mailed_at = [*allowance.recent(current.mailed_at, now), now]
-        if not _overdone(current, now):
-            owner = owner_of(EmailOwner, current.email_digest)
-            if owner is None:
-                current.registrant_id = register([sign_up])[sign_up.reference]
-            else:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT
+                EXISTS (SELECT FROM registrations_emailowner WHERE digest = draft.email_digest),
+                (SELECT count(*) FROM registrations_draft other
+                 WHERE other.email_digest = draft.email_digest AND other.finished AND other.changed_at > %s)
+            FROM registrations_draft draft WHERE id = %s AND NOT finished FOR UPDATE
+            """,
+            [(now := timezone.now()) - timedelta(days=1), draft.pk],
+        )
+        for taken, others in cursor.fetchall():
+            registrant_id = None
+            if others < SIGN_UPS_PER_ADDRESS_AND_DAY and taken:
                 outbox.post(_already_registered(sign_up.person.email, sign_up.person.language))
-        current.save(update_fields=["registrant_id", "finished", "mailed_at", "changed_at"])
-
-
-def _overdone(draft: Draft, now: datetime) -> bool:
-    others = Draft.objects.filter(
-        email_digest=draft.email_digest, finished=True, changed_at__gt=now - timedelta(days=1)
-    ).exclude(pk=draft.pk)
-    return others.count() >= SIGN_UPS_PER_ADDRESS_AND_DAY
+            elif others < SIGN_UPS_PER_ADDRESS_AND_DAY:
+                registrant_id = register([sign_up])[sign_up.reference]
+            cursor.execute(
+                """
+                UPDATE registrations_draft
+                SET finished = true, registrant_id = %s, sealed = coalesce(%s, sealed), mailed_at = mailed_at || %s, changed_at = %s
+                WHERE id = %s
+                """,
+                [registrant_id, None if together is None else _sealed(draft, together), now, now, draft.pk],
+            )
 
 
 def _already_registered(email: str, language: str) -> Mail:
@@ -121,7 +148,7 @@ def change_email(draft: Draft, email: str) -> int:
         now = timezone.now()
         if wait := allowance.wait(current.mailed_at, now):
             return wait
-        current.sealed = seal(_plain(answers(current) | {"email": email}), _place(draft.id))
+        current.sealed = _sealed(current, answers(current) | {"email": email})
         current.email_digest = email_digest(email)
         current.finished = current.registrant_id is not None
         current.mailed_at = [*allowance.recent(current.mailed_at, now), now]
@@ -134,8 +161,8 @@ def forget(now: datetime) -> int:
     return Draft.objects.filter(changed_at__lt=now - LIFE).delete()[0]
 
 
-def _plain(answers: Mapping[str, Any]) -> bytes:
-    return json.dumps(answers, ensure_ascii=False, separators=(",", ":")).encode()
+def _sealed(draft: Draft, answers: Mapping[str, Any]) -> bytes:
+    return seal(_write(answers).encode(), _place(draft.id))
 
 
 def _place(id: UUID) -> bytes:

@@ -1,6 +1,7 @@
 """The pages of the sign-up, one form each. What is typed is checked here, in plain words, before anything is asked of anybody."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -87,6 +88,17 @@ class BirthDateField(forms.MultiValueField):
         except ValueError as error:
             raise ValidationError(_("There is no such date: check day, month and year."), code="no_such_date") from error
         return cleaned(lambda _: inputs.clean_birth_date(born, timezone.localdate()))("")  # type: ignore[no-any-return]
+
+
+class Choice(forms.TypedChoiceField):
+    """A choice whose options never change: all forms share them. Copied for each, 38 provinces would cost more than all checks."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Choice":
+        copied = copy(self)
+        copied.error_messages = self.error_messages.copy()
+        copied.widget = copy(self.widget)
+        memo[id(self)] = copied
+        return copied
 
 
 class Shown(NamedTuple):
@@ -177,9 +189,7 @@ class IdentityForm(PageForm):
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "maxlength": 30}),
     )
     birth_date = BirthDateField(label=_("Birth date"), help_text=_("For example 17 8 1995."))
-    sex = forms.TypedChoiceField(
-        label=_("Sex, as on your KTP"), choices=Sex.choices, coerce=int, widget=forms.RadioSelect, initial=None
-    )
+    sex = Choice(label=_("Sex, as on your KTP"), choices=Sex.choices, coerce=int, widget=forms.RadioSelect, initial=None)
 
     def clean(self) -> dict[str, Any]:
         """The typo guard: NIK, birth date and sex must not contradict each other before Dukcapil is asked."""
@@ -204,8 +214,8 @@ class PhoneForm(PageForm):
     )
 
 
-def _yes_or_no(label: Any, help_text: Any = "") -> forms.TypedChoiceField:
-    return forms.TypedChoiceField(
+def _yes_or_no(label: Any, help_text: Any = "") -> Choice:
+    return Choice(
         label=label,
         help_text=help_text,
         choices=[("1", _("Yes")), ("0", _("No"))],
@@ -218,13 +228,13 @@ def _yes_or_no(label: Any, help_text: Any = "") -> forms.TypedChoiceField:
 class StatementForm(PageForm):
     citizen = _yes_or_no(_("Are you an Indonesian citizen (WNI)?"))
     studying = _yes_or_no(_("Are you at school or university now?"), _("Courses and trainings do not count."))
-    education = forms.TypedChoiceField(
+    education = Choice(
         label=_("Highest education completed"), choices=[("", "—"), *Education.choices], coerce=int, empty_value=None
     )
-    employment = forms.TypedChoiceField(
+    employment = Choice(
         label=_("What do you do now?"), choices=[("", "—"), *Employment.choices], coerce=int, empty_value=None
     )
-    province = forms.TypedChoiceField(
+    province = Choice(
         label=_("Province in which you live"), choices=[("", "—"), *Province.choices], coerce=int, empty_value=None
     )
     consent = forms.BooleanField(

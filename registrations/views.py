@@ -87,12 +87,12 @@ def sign_up(request: HttpRequest, step: int = 1) -> HttpResponse:
         new["language"] = translation.get_language() or settings.LANGUAGE_CODE
         if draft is None:
             draft = drafts.start(new["email"], new)
-        else:
+        elif step < len(STEPS):
             drafts.keep(draft, new)
-        if step < len(STEPS):
-            return with_draft(redirect("sign_up_step", step=step + 1), draft.id)
-        drafts.finish(draft, sign_up_of(draft, given | new))
-        return with_draft(redirect("check_mail"), draft.id)
+        else:
+            drafts.finish(draft, sign_up_of(draft, given | new), together=given | new)
+            return with_draft(redirect("check_mail"), draft.id)
+        return with_draft(redirect("sign_up_step", step=step + 1), draft.id)
     return render(
         request,
         "registrants/sign_up.html",

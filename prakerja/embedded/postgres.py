@@ -21,15 +21,13 @@ SETTINGS = {
     "max_connections": "100",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "256MB",
     "random_page_cost": "1.1",
     "jit": "off",
-    "max_wal_size": "4GB",
-    "wal_compression": "on",
-    "checkpoint_timeout": "15min",
+    # Only what is written is taken. After each checkpoint, whole pages go to the log once more: few checkpoints, little log.
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "30min",
     # Millions of people are updated once per rung: dead rows must go while the next rung is being worked on.
     "autovacuum_naptime": "15s",
     "autovacuum_vacuum_scale_factor": "0.05",
@@ -80,7 +78,7 @@ class Postgres(Daemon):
             raise EmbeddedError(f"{self.data} belongs to PostgreSQL {held}, this is {major}: `make clean` and start again.")
         self._forget_reused_pid()
 
-        settings = SETTINGS | ({} if self.durable else THROWAWAY)
+        settings = SETTINGS | _by_memory() | ({} if self.durable else THROWAWAY)
         if _shm_size() < SMALL_SHM:
             settings["dynamic_shared_memory_type"] = "mmap"
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -172,6 +170,15 @@ class Postgres(Daemon):
             self.pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
         for left in self.sockets.glob(".s.PGSQL.*"):
             left.unlink()
+
+
+def _by_memory() -> dict[str, str]:
+    """An eighth of the machine's memory for the pages in use, as far as they are used, and no more than 4 GB."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (ValueError, OSError):
+        total = 2048
+    return {"shared_buffers": f"{min(max(total // 8, 128), 4096)}MB", "effective_cache_size": f"{max(total // 2, 1024)}MB"}
 
 
 def _shm_size() -> int:

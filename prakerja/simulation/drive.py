@@ -136,14 +136,7 @@ def sign_up_of(person: SimulatedPerson, seed: int) -> SignUp:
     """A simulated person as the intake takes them; the same person has the same reference in every run of this seed."""
     return SignUp(
         reference=UUID(int=(seed & 0xFFFFFFFF) << 96 | 0x5 << 76 | 0x2 << 62 | person.number),
-        person=Person(
-            name=person.name,
-            email=person.email,
-            nik=person.nik,
-            kk=person.kk,
-            birth_date=person.birth_date,
-            phone=person.phone,
-        ),
+        person=Person(person.name, person.email, person.nik, person.kk, person.birth_date, person.phone),
         sex=person.sex,
         province=person.province,
         education=person.education,

@@ -5,7 +5,6 @@ They act through the same functions as the pages do. What each one does, and whe
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import NamedTuple
 
 from foundation.work import Claim, Item, work_off
@@ -30,22 +29,17 @@ def read_mail(population: Population, *, size: int) -> int:
 
 
 def _open_links(claim: Claim, population: Population) -> int:
-    opened, people = [], []
+    opened = []
     for _subject, _instant, (_reference, to, link) in claim.items:
         person = population.conduct(population.number_of_email(to))
         if person.opens_mail_at:
             opened.append(links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at))
-            people.append(person)
-    for entry, person, outcome in zip(opened, people, links.open_links(opened) if opened else [], strict=True):
-        if outcome is links.Outcome.EXPIRED and (mailed := links.Link.read(entry.token)):
+    for entry, outcome in zip(opened, links.open_links(opened) if opened else [], strict=True):
+        if outcome is links.Outcome.EXPIRED and entry.at and (mailed := links.Link.read(entry.token)):
             # The simulation stood still for more than a day: ask for another mail, as one would.
-            intake.send_link(mailed.registrant_id, at=_acts_at(person), instant=_acts_at(person))
+            intake.send_link(mailed.registrant_id, at=entry.at, instant=entry.at)
     with claim.settling():
         return len(opened)
-
-
-def _acts_at(person: Conduct) -> datetime:
-    return person.opens_mail_at or person.registered_at
 
 
 def read_texts(population: Population, *, size: int) -> int:

@@ -65,7 +65,6 @@ class Conduct(NamedTuple):
     """What somebody made up does after registering, as `SimulatedPerson` tells it."""
 
     fate: Fate
-    registered_at: datetime
     opens_mail_at: datetime | None
     types_code_at: datetime | None
     wrong_codes: int
@@ -96,7 +95,6 @@ class Population:
         if not 0 <= number < self.size:
             raise IndexError(number)
         wave = self._waves[bisect_right(self._firsts, number) - 1]
-        registered = _datetime(wave.instant(number - wave.first))
         slot = wave.slot(number - wave.first)
         fate = acts = wave.fate(slot)
         if fate is Fate.NIK_TAKEN:  # they do as they did under their other address
@@ -106,7 +104,6 @@ class Population:
         opens, types, wrong = self._conduct(wave, number - wave.first, slot, acts, self._bits(number))
         return Conduct(
             fate,
-            registered,
             None if opens is None else _datetime(opens),
             None if types is None else _datetime(types),
             wrong,

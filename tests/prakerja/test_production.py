@@ -59,7 +59,11 @@ def test_the_mock_mailbox_and_phone_exist_in_the_demo_only():
 
 def test_workers_and_beat_do_not_start_with_mock_services_in_production(tmp_path):
     celery = ["-m", "celery", "-A", "prakerja"]
-    for arguments in (["manage.py", "worker"], [*celery, "worker", "-Q", "email"], [*celery, "beat", "-s", str(tmp_path / "schedule"), "--pidfile="]):
+    for arguments in (
+        ["manage.py", "worker"],
+        [*celery, "worker", "-Q", "email"],
+        [*celery, "beat", "-s", str(tmp_path / "schedule"), "--pidfile="],
+    ):
         done = run(*arguments, PRODUCTION="1", **keys())
 
         assert done.returncode != 0

@@ -4,14 +4,18 @@ import re
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from foundation.models import Work
 from foundation.outbox import send_batch as send_messages
-from registrations.models import Draft, Registrant
+from registrations import drafts
+from registrations.forms import StatementForm
+from registrations.models import Draft, Registrant, Wave
 from registrations.stages import Stage
 from registrations.views import COOKIE
-from tests.people import make_person, make_registrant
+from tests.people import make_person, make_registrant, make_sign_up
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +134,72 @@ def test_one_address_is_not_mailed_without_end(client, mailbox):
 
     assert Registrant.objects.count() == 5
     assert Draft.objects.filter(finished=True).count() == 8
+
+
+def test_the_last_page_asks_little_of_the_database(client):
+    Wave.objects.create(number=1)
+    for step, data in enumerate(answers()[:3], start=1):
+        send(client, step, data)
+
+    with CaptureQueriesContext(connection) as asked:
+        send(client, 4, answers()[3])
+
+    statements = [query["sql"] for query in asked if "SAVEPOINT" not in query["sql"]]
+    # The draft, and once more, locked; the waves, the registrant, the work; the draft.
+    assert len(statements) <= 6, statements
+
+
+def test_two_pages_sent_at_the_same_moment_are_both_kept():
+    draft = drafts.start("siti@surel.example", {"language": "id"})
+    first, second = drafts.find(draft.pk), drafts.find(draft.pk)
+
+    drafts.keep(first, {"phone": "+6281234000001"})
+    drafts.keep(second, {"name": "Siti"})
+
+    assert drafts.answers(drafts.find(draft.pk)) == {
+        "email": "siti@surel.example",
+        "language": "id",
+        "phone": "+6281234000001",
+        "name": "Siti",
+    }
+
+
+def test_a_page_that_comes_after_the_last_one_changes_nothing(client):
+    for step, data in enumerate(answers()[:3], start=1):
+        send(client, step, data)
+    late = Draft.objects.get()
+    send(client, 4, answers()[3])
+
+    drafts.keep(late, {"name": "Somebody else"})
+
+    kept = drafts.answers(Draft.objects.get())
+    assert (kept["name"], kept["province"]) == (make_person(1).name, 32)
+
+
+def test_sent_twice_at_the_same_moment_it_counts_once():
+    sign_up = make_sign_up()
+    draft = drafts.start(sign_up.person.email, {"language": "id"})
+    sign_up = sign_up._replace(reference=draft.pk)
+    first, second = drafts.find(draft.pk), drafts.find(draft.pk)
+
+    drafts.finish(first, sign_up)
+    drafts.finish(second, sign_up)
+
+    draft.refresh_from_db()
+    assert draft.registrant_id == Registrant.objects.get().pk
+    assert Work.objects.count() == len(draft.mailed_at) == 1
+
+
+def test_what_one_form_does_to_its_fields_is_nothing_to_the_next():
+    form = StatementForm()
+    form.fields["province"].required = False
+    form.fields["province"].error_messages["required"] = "?"
+    form.fields["province"].widget.is_required = False
+
+    errors = StatementForm({}).errors.as_data()
+
+    assert str(errors["province"][0].message) != "?"
+    assert StatementForm().fields["province"].widget.is_required
 
 
 # What bad input gets

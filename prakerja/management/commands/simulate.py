@@ -68,9 +68,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers",
             type=_workers,
-            default=os.cpu_count() or 1,
+            # One more than there are cores: somebody always waits for the disk.
+            default=(os.cpu_count() or 1) + 1,
             metavar="N",
-            help="so many processes (default: as many as there are cores); 0: leave the pipeline to the Celery workers that run",
+            help="so many processes (default: one more than cores); 0: leave the pipeline to the Celery workers that run",
         )
         parser.add_argument("--reset", action="store_true", help="forget all registrants first")
         parser.add_argument(

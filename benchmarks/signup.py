@@ -1,0 +1,231 @@
+"""The last page of the sign-up, which registers somebody, under load; against a bare Django view that inserts one row.
+
+Both are served by gunicorn as in production, with two workers each, and take turns. The generator of load is a process of its
+own and shares the machine's cores with them and with PostgreSQL.
+"""
+
+import math
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.middleware.csrf import get_token
+
+from benchmarks.load import Answered, Post, post_all
+from foundation.models import MockMessage
+from prakerja.simulation import drive, programme
+from prakerja.simulation.population import Population, SimulatedPerson
+from prakerja.simulation.programme import Fate
+from registrations import drafts
+from registrations.models import Draft, Registrant
+from registrations.views import COOKIE
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ROUNDS = 5
+CONNECTIONS = 8
+#: All processes are warm after so many.
+WARM_UP = 200
+
+#: What a phone's browser sends.
+HEAD = """\
+POST {path} HTTP/1.1\r
+Host: 127.0.0.1:{port}\r
+Connection: keep-alive\r
+Content-Length: {length}\r
+Cache-Control: max-age=0\r
+Origin: http://127.0.0.1:{port}\r
+Content-Type: application/x-www-form-urlencoded\r
+Upgrade-Insecure-Requests: 1\r
+User-Agent: Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36\r
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8\r
+Referer: http://127.0.0.1:{port}{path}\r
+Accept-Encoding: gzip, deflate, br\r
+Accept-Language: id-ID,id;q=0.9,en-US;q=0.8,en;q=0.7\r
+Cookie: {cookie}\r
+\r
+"""
+
+
+def measure(seconds: float = 10) -> dict[str, float]:
+    """Requests per second, measured for so many seconds in all; leaves nobody registered.
+
+    Raises `WrongAnswer` for any answer but the right redirect, and `SystemExit` when not just those are registered who got it.
+    """
+    drive.forget_everything()
+    population = Population(1, programme.plan_registrants(1_000_000))
+    people = (person for person in population.people() if person.fate is Fate.VERIFIED)
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as generator,
+        # With a hint to the workers for each one, although none are there: that is how it is deployed.
+        _served("prakerja.wsgi", DJANGO_SETTINGS_MODULE="prakerja.settings", HINTS="1") as site,
+        _served("django.core.wsgi:get_wsgi_application()", DJANGO_SETTINGS_MODULE="benchmarks.bare_settings") as bare,
+    ):
+
+        def heat(port: int, pages: Callable[[Sequence[SimulatedPerson], int], list[Post]]) -> _Heat:
+            def load(requests: int, seconds: float = math.inf) -> Answered:
+                posts = pages(list(islice(people, requests)), port)
+                return generator.submit(post_all, port, posts, connections=CONNECTIONS, seconds=seconds).result()
+
+            return _Heat(load)
+
+        last_page, one_insert, other_pages = heats = [
+            heat(site, _last_page),
+            heat(bare, _one_insert),
+            heat(site, _other_pages),
+        ]
+        for _ in range(ROUNDS):
+            for each in heats:
+                each.run(seconds / ROUNDS / len(heats))
+
+    registered, inserted = Registrant.objects.count(), MockMessage.objects.count()
+    if (registered, inserted) != (last_page.in_all, one_insert.in_all):
+        raise SystemExit(
+            f"{registered} are registered of {last_page.in_all}, and {inserted} inserted of {one_insert.in_all}"
+        )
+    drive.forget_everything()
+    return {
+        "signup_per_s": last_page.per_s,
+        "bare_per_s": one_insert.per_s,
+        "signup_ratio": last_page.per_s / one_insert.per_s,
+        "signup_step_per_s": other_pages.per_s,
+    }
+
+
+@dataclass
+class _Heat:
+    """One of those measured: `load` sends so many requests, and no new one after so many seconds."""
+
+    load: Callable[..., Answered]
+    timed: list[Answered] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.warm_up = self.load(WARM_UP)
+
+    def run(self, seconds: float) -> None:
+        # More than are needed, so that they do not run out.
+        self.timed.append(self.load(round(max(self.per_s, self.warm_up.per_s) * seconds * 1.5) + WARM_UP, seconds))
+
+    @property
+    def in_all(self) -> int:
+        return sum(answered.right for answered in (self.warm_up, *self.timed))
+
+    @property
+    def per_s(self) -> float:
+        timed = self.timed or [self.warm_up]
+        return sum(answered.right for answered in timed) / sum(answered.seconds for answered in timed)
+
+
+@contextmanager
+def _served(application: str, **environment: str) -> Iterator[int]:
+    """The application, served by gunicorn on the port that is given."""
+    arguments = ["--workers=2", "--worker-class=gthread", "--threads=4", "--log-level=warning"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", f"--bind=fd://{listener.fileno()}", *arguments, application],
+            cwd=ROOT,
+            env=os.environ | environment,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+        port: int = listener.getsockname()[1]
+    try:
+        yield port
+    finally:
+        process.terminate()  # it ends its workers, within its 30 seconds of grace
+        process.wait(40)
+
+
+def _last_page(people: Sequence[SimulatedPerson], port: int) -> list[Post]:
+    """The last page of people who have answered the others."""
+    begun = _begun(people, pages=3)
+    return [_post(port, 4, person, "/daftar/surel/", draft) for person, draft in zip(people, begun, strict=True)]
+
+
+def _one_insert(people: Sequence[SimulatedPerson], port: int) -> list[Post]:
+    """The same for the bare view, which knows no drafts."""
+    return [_post(port, 4, person, "/done/", Draft()) for person in people]
+
+
+def _other_pages(people: Sequence[SimulatedPerson], port: int) -> list[Post]:
+    """The pages before the last, as often each."""
+    posts = []
+    for page in (1, 2, 3):
+        some = people[page - 1 :: 3]
+        begun = _begun(some, pages=page - 1) if page > 1 else [None] * len(some)
+        posts += [
+            _post(port, page, person, f"/daftar/{page + 1}/", draft) for person, draft in zip(some, begun, strict=True)
+        ]
+    return posts
+
+
+def _begun(people: Sequence[SimulatedPerson], *, pages: int) -> list[Draft]:
+    """Sign-ups of these people, of which the first so many pages are answered."""
+    return Draft.objects.bulk_create(
+        drafts.begun(person.email, {name: value for page in _kept(person)[:pages] for name, value in page.items()})
+        for person in people
+    )
+
+
+def _kept(person: SimulatedPerson) -> list[dict[str, Any]]:
+    """What the first three pages keep of somebody."""
+    return [
+        {"email": person.email, "language": "id"},
+        {
+            "name": person.name,
+            "nik": person.nik,
+            "kk": person.kk,
+            "birth_date": person.birth_date.isoformat(),
+            "sex": person.sex,
+        },
+        {"phone": person.phone},
+    ]
+
+
+def _typed(person: SimulatedPerson, page: int) -> dict[str, Any]:
+    """What somebody types there."""
+    born = person.birth_date
+    pages: list[dict[str, Any]] = [
+        {"email": person.email},
+        {
+            "name": person.name,
+            "nik": person.nik,
+            "kk": person.kk,
+            "birth_date_0": born.day,
+            "birth_date_1": born.month,
+            "birth_date_2": born.year,
+            "sex": int(person.sex),
+            "confirmed": "on",  # many a sub-district is made up
+        },
+        {"phone": person.phone},
+        {
+            "citizen": 1,
+            "studying": int(person.studying),
+            "education": int(person.education),
+            "employment": int(person.employment),
+            "province": int(person.province),
+            "consent": "on",
+        },
+    ]
+    return pages[page - 1]
+
+
+def _post(port: int, page: int, person: SimulatedPerson, location: str, draft: Draft | None) -> Post:
+    """The page as a browser sends it that has got this token and this cookie with the page."""
+    visit = HttpRequest()
+    body = urlencode({"csrfmiddlewaretoken": get_token(visit), **_typed(person, page)})
+    cookie = f"csrftoken={visit.META['CSRF_COOKIE']}" + (f"; {COOKIE}={draft.pk}" if draft else "")
+    path = "/daftar/" if page == 1 else f"/daftar/{page}/"
+    head = HEAD.format(path=path, port=port, length=len(body), cookie=cookie)
+    return Post((head + body).encode(), location.encode())
