@@ -38,7 +38,7 @@ def measure(people: int) -> dict[str, float]:
 
 def _write(path: Path, people: int) -> None:
     """A file of made-up people, each with a NIK of their own and no slips in it."""
-    population = Population(1, programme.plan_registrants(people + people // 2))
+    population = Population(1, programme.plan_registrants(min(2 * people + people // 10, programme.REGISTERED)))
     written = 0
     with path.open("w") as file:
         file.write("name,email,nik,kk,birth_date,phone,education,employment,citizen,studying,consent\n")

@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 #: An error of ours, or the third death of a worker, is not waited out any further than this.
 ATTEMPTS_OF_ONE = 3
 DEATHS_OF_ONE = 10
-#: How long trouble is waited out, at first and at most, in seconds.
-FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0
+#: How long trouble is waited out, at first and at most, in seconds. It is the breaker that spares a service which is down;
+#: when it is back, nobody shall wait for long.
+FIRST_WAIT, LONGEST_WAIT = 2.0, 30.0
 
 
 class LeaseLost(Exception):
@@ -106,7 +107,7 @@ def enqueue_items(queue: str, items: Sequence[Item], **options: Any) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """What one worker has in hand: items of one queue, under one token, until the lease runs out."""
 
@@ -154,21 +155,10 @@ class Claim:
                 return None
             items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
             claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=rows[0][4])
-            return claim._shortened(size) if len(items) > size else claim
-
-    def _shortened(self, size: int) -> "Claim":
-        """Only the first `size` items; the rest is due at once for others."""
-        enqueue_items(self.queue, self.items[size:], unknowns=self.unknowns, attempts=self.attempts - 1)
-        return self.holding(self.items[:size])
-
-    def _hold(self) -> None:
-        if not self.items:
-            return
-        enqueue_items(self.queue, self.items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
-            )
+            if len(items) > size:
+                enqueue_items(queue, items[size:], unknowns=claim.unknowns, attempts=claim.attempts - 1)
+                claim.hold(items[:size])
+        return claim
 
     def _drop_parcels(self) -> None:
         with connection.cursor() as cursor:
@@ -193,13 +183,22 @@ class Claim:
             self._drop_parcels()
             yield
 
-    def holding(self, items: Sequence[Item]) -> "Claim":
-        """The same claim with these items instead: who takes the work over, should we die, finds them. Raises `LeaseLost`."""
-        kept = replace(self, items=list(items))
+    def hold(self, items: Sequence[Item]) -> None:
+        """Have these items in hand instead: who takes the work over, should we die, finds them. Raises `LeaseLost`.
+
+        In a transaction of the caller's, it comes last: what is rolled back afterwards, the claim would not know of.
+        """
         with transaction.atomic():
             self._drop_parcels()
-            kept._hold()
-        return kept
+            if items:
+                enqueue_items(
+                    self.queue, items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts
+                )
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
+                    )
+        self.items = list(items)
 
     def again(self, items: Sequence[Item]) -> None:
         """Inside `settling`: these items got no answer; they are asked again later, in two halves.

@@ -59,7 +59,7 @@ def send_batch(*, sms: SmsGateway, size: int, clock: Clock = timezone.now, randb
 def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> int:
     # Above, too: there a code signs people in.
     people = ladder.standing([item.subject for item in claim.items], Stage.IDENTITY_VERIFIED, or_above=True)
-    claim, sent = _with_codes(claim, people, randbelow)
+    sent = _with_codes(claim, people, randbelow)
     asked = claim.of(sent.keys() & people.keys())
 
     # Asked outside any transaction, with the challenge for reference: asked again, it is the same message.
@@ -76,8 +76,8 @@ def _send(claim: Claim, sms: SmsGateway, clock: Clock, randbelow: Randbelow) -> 
     return len(asked)
 
 
-def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: Randbelow) -> tuple[Claim, dict[int, Code]]:
-    """The claim with a code for each item, kept before anything is sent: should we die, the same codes are sent again.
+def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: Randbelow) -> dict[int, Code]:
+    """A code for each item, in the claim's hand before anything is sent: whatever happens, the same codes are sent again.
 
     Without a code stays who may not be sent one now, has been sent another one since, or has come by without.
     """
@@ -89,8 +89,8 @@ def _with_codes(claim: Claim, people: Mapping[int, ladder.Standing], randbelow: 
         new = codes.issue(wanting, randbelow=randbelow) if wanting else {}
         if new:
             items = [item._replace(note=new.get(item.subject, item.note)) for item in claim.items]
-            claim = claim.holding([item for item in items if item.note])
-    return claim, sent | new
+            claim.hold([item for item in items if item.note])
+    return sent | new
 
 
 def _waits_for_a_code(standing: ladder.Standing | None) -> bool:

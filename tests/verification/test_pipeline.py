@@ -357,3 +357,16 @@ def test_personal_data_is_nowhere_in_the_clear(mailbox):
 
     assert mailbox.codes()[0].encode() not in stored.mac.bytes
     assert timedelta(minutes=5) == codes.LIFE
+
+
+def test_a_gateway_that_is_down_gets_the_same_code_to_send_when_it_is_back(mailbox):
+    [id] = identified()
+    down = Scripted(Unavailable("down"))
+    phone.send_batch(sms=down, size=9)
+    [asked] = down.asked[0]
+    make_due()
+
+    phone.send_batch(sms=mailbox.sms, size=9)
+
+    assert [(text.reference, text.text) for text in mailbox.texts] == [(asked.reference, asked.text)]
+    assert phone.type_codes([phone.Typed(id, mailbox.codes()[0])]) == [phone.Outcome.VERIFIED]
