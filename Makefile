@@ -13,7 +13,7 @@ RUN := $(VENV)/installed-$(shell cksum < requirements.txt | cut -d' ' -f1)
 DEV := $(RUN)-$(shell cksum < requirements-dev.txt | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench chaos clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ check: $(DEV) ## lint, format, types, imports, migrations, translations
 
 bench: $(DEV) ## measure: PEOPLE=1000000
 	$(BIN)/python -m benchmarks --people $(PEOPLE)
+
+chaos: $(RUN) ## rehearse with everything being killed: PEOPLE=5000
+	$(BIN)/python -m chaos --people $(if $(filter command line environment,$(origin PEOPLE)),$(PEOPLE),5000)
 
 clean: ## stop the embedded servers; remove .venv, data, keys, logs and everything built
 	@python=$(BIN)/python; test -x $$python || python=python3; $$python -m prakerja.embedded clean

@@ -32,7 +32,9 @@ QUEUE = "naive"
 app = Celery("naive")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
-_population = Population(SEED, programme.plan_registrants(PEOPLE))
+# Made beforehand: the simulation makes people in blocks, and what is measured here is the chain.
+_people = list(Population(SEED, programme.plan_registrants(PEOPLE)).people())
+_sign_ups = drive.sign_ups(_people, SEED)
 
 
 def measure() -> dict[str, float]:
@@ -71,12 +73,12 @@ def _until(condition: Callable[[], bool]) -> None:
 
 @shared_task(name="naive.sign_up")
 def sign_up(number: int) -> None:
-    made = drive.sign_up_of(_population.person(number), SEED)
+    made = _sign_ups[number]
     with transaction.atomic():
         registrant = Registrant.objects.create(
             reference=uuid4(),
             registered_at=made.registered_at,
-            wave_id=_population.person(number).wave,
+            wave_id=_people[number].wave,
             province=made.province,
             birth_year=made.person.birth_date.year,
             sex=made.sex,
@@ -92,7 +94,7 @@ def sign_up(number: int) -> None:
 
 @shared_task(name="naive.verify_email")
 def verify_email(id: int, number: int) -> None:
-    opened = _population.conduct(number).opens_mail_at
+    opened = _people[number].opens_mail_at
     if opened and _climb(id, Stage.EMAIL_VERIFIED, opened, EmailOwner, lambda person: email_digest(person.email)):
         check_identity.apply_async((id, number), queue=QUEUE)
 
@@ -102,7 +104,7 @@ def check_identity(id: int, number: int) -> None:
     person = _open(Registrant.objects.select_related("personal_data").get(pk=id))
     identity = Identity(str(id), person.nik, person.kk, person.birth_date)
     [verdict] = services.build(settings.SERVICES["dukcapil"]).match([identity])
-    opened = _population.conduct(number).opens_mail_at
+    opened = _people[number].opens_mail_at
     if (
         verdict is Verdict.MATCH
         and opened
@@ -113,9 +115,9 @@ def check_identity(id: int, number: int) -> None:
 
 @shared_task(name="naive.verify_phone")
 def verify_phone(id: int, number: int) -> None:
-    conduct = _population.conduct(number)
-    if conduct.types_code_at and conduct.wrong_codes < TRIES_PER_CODE:
-        _climb(id, Stage.PHONE_VERIFIED, conduct.types_code_at, PhoneOwner, lambda person: phone_digest(person.phone))
+    person = _people[number]
+    if person.types_code_at and person.wrong_codes < TRIES_PER_CODE:
+        _climb(id, Stage.PHONE_VERIFIED, person.types_code_at, PhoneOwner, lambda person: phone_digest(person.phone))
 
 
 def _open(registrant: Registrant) -> Person:

@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 #: An error of ours, or the third death of a worker, is not waited out any further than this.
 ATTEMPTS_OF_ONE = 3
 DEATHS_OF_ONE = 10
-#: How long trouble is waited out, at first and at most, in seconds. It is the breaker that spares a service which is down;
-#: when it is back, nobody shall wait for long.
-FIRST_WAIT, LONGEST_WAIT = 2.0, 30.0
+#: How long trouble is waited out, in seconds: at first, so many times longer with each try, and at most. It is the breaker that
+#: spares a service which is down; when it is back, nobody shall wait for long.
+FIRST_WAIT, LONGER, LONGEST_WAIT = 1.0, 1.5, 60.0
 
 
 class LeaseLost(Exception):
@@ -191,9 +191,7 @@ class Claim:
         with transaction.atomic():
             self._drop_parcels()
             if items:
-                enqueue_items(
-                    self.queue, items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts
-                )
+                enqueue_items(self.queue, items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts)
                 with connection.cursor() as cursor:
                     cursor.execute(
                         "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
@@ -308,8 +306,8 @@ def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
 
 
 def _wait(unknowns: int) -> float:
-    """Seconds until the next try: doubled each time, with jitter so that a returning service is not stormed."""
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2**unknowns)
+    """Seconds until the next try: longer each time, with jitter so that a returning service is not stormed."""
+    longest = min(LONGEST_WAIT, FIRST_WAIT * LONGER**unknowns)
     return random.uniform(longest / 2, longest)
 
 

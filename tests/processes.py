@@ -65,3 +65,13 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> f
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.1)
     return time.monotonic() - start
+
+
+def children_of(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=", "-o", "ppid="], capture_output=True, text=True, check=True)
+    return [int(pid) for pid, above in map(str.split, listed.stdout.splitlines()) if int(above) == parent]
+
+
+def gone(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return not state or state.startswith("Z")

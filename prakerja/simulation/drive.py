@@ -6,9 +6,10 @@ it, whenever, ends on the same figures.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -115,14 +116,11 @@ class Simulation:
         return work_off("arrivals", size=1, service=None, act=self._send_in)
 
     def _send_in(self, claim: Claim) -> int:
-        sign_ups = [
-            sign_up_of(person, self.run.seed)
-            for start, _, stop in claim.items
-            for person in self.population.people(start, stop)
-        ]
+        people = [person for start, _, stop in claim.items for person in self.population.people(start, stop)]
+        arriving = sign_ups(people, self.run.seed)
         with claim.settling():
-            register(sign_ups, instants=True)
-        return len(sign_ups)
+            register(arriving, instants=True)
+        return len(arriving)
 
 
 def _help(task: tuple[Run, list[WavePlan], int]) -> None:
@@ -132,18 +130,28 @@ def _help(task: tuple[Run, list[WavePlan], int]) -> None:
         pass
 
 
-def sign_up_of(person: SimulatedPerson, seed: int) -> SignUp:
-    """A simulated person as the intake takes them; the same person has the same reference in every run of this seed."""
-    return SignUp(
-        reference=UUID(int=(seed & 0xFFFFFFFF) << 96 | 0x5 << 76 | 0x2 << 62 | person.number),
-        person=Person(person.name, person.email, person.nik, person.kk, person.birth_date, person.phone),
-        sex=person.sex,
-        province=person.province,
-        education=person.education,
-        employment=person.employment,
-        citizen=True,
-        studying=person.studying,
-        registered_at=person.registered_at,
+def sign_ups(people: Sequence[SimulatedPerson], seed: int) -> list[SignUp]:
+    """Simulated people as the intake takes them; the same person has the same reference in every run of this seed."""
+    if not people:
+        return []
+    # Column by column, in the order of their fields: thousands are made at a time.
+    columns = list(zip(*people, strict=True))
+    numbers, _wave, _fate, *person = columns[:9]
+    province, sex, education, employment, studying, registered_at = columns[9:15]
+    first = (seed & 0xFFFFFFFF) << 96 | 0x5 << 76 | 0x2 << 62
+    return list(
+        map(
+            SignUp,
+            [UUID(int=first | number) for number in numbers],
+            map(Person, *person),
+            sex,
+            province,
+            education,
+            employment,
+            repeat(True),
+            studying,
+            registered_at,
+        )
     )
 
 

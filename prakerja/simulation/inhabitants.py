@@ -29,11 +29,14 @@ def read_mail(population: Population, *, size: int) -> int:
 
 
 def _open_links(claim: Claim, population: Population) -> int:
-    opened = []
-    for _subject, _instant, (_reference, to, link) in claim.items:
-        person = population.conduct(population.number_of_email(to))
-        if person.opens_mail_at:
-            opened.append(links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at))
+    people = population.conducts(
+        [population.number_of_email(to) for _subject, _instant, (_reference, to, _link) in claim.items]
+    )
+    opened = [
+        links.Opened(link.rstrip("/").rpartition("/")[2], person.opens_mail_at)
+        for (_subject, _instant, (_reference, _to, link)), person in zip(claim.items, people, strict=True)
+        if person.opens_mail_at
+    ]
     for entry, outcome in zip(opened, links.open_links(opened) if opened else [], strict=True):
         if outcome is links.Outcome.EXPIRED and entry.at and (mailed := links.Link.read(entry.token)):
             # The simulation stood still for more than a day: ask for another mail, as one would.
@@ -48,11 +51,12 @@ def read_texts(population: Population, *, size: int) -> int:
 
 
 def _type_codes(claim: Claim, population: Population) -> int:
-    texts = []
-    for item in claim.items:
-        reference, to, code = item.note
-        person = population.conduct(population.number_of_phone(to))
-        texts.append(Text(item, int(reference.partition(".")[0]), code, person))
+    notes = [item.note for item in claim.items]
+    people = population.conducts([population.number_of_phone(to) for _reference, to, _code in notes])
+    texts = [
+        Text(item, int(reference.partition(".")[0]), code, person)
+        for item, (reference, _to, code), person in zip(claim.items, notes, people, strict=True)
+    ]
     # One code per registrant: the newest SMS counts.
     texts = list({text.registrant_id: text for text in texts}.values())
     late = _type(texts, lambda text: text.person.fate is not Fate.CODE_NEVER_TYPED)

@@ -3,22 +3,26 @@
 Nobody is stored. Who somebody is, when they register, when they open their mail, type their code and where they give up is
 computed anew whenever it is asked for, and whoever stops a simulation can go on with the same people. How many share a
 fate is exact (`programme`): within a wave, a permutation deals the fates out.
+
+People are made in blocks: all that is a number is an array with one entry per person, and only the last step makes Python
+objects of it. One person is a block of one, which takes as long as some seventy people of a large one.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from datetime import date, datetime, timedelta
 from itertools import accumulate
-from math import gcd
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from prakerja.simulation.names import LAST_OF_MEN, LAST_OF_WOMEN, MEN, WOMEN
-from prakerja.simulation.programme import END, Fate, WavePlan
+from prakerja.simulation.programme import Fate, WavePlan
+from prakerja.simulation.waves import NEVER, Numbers, Waves, datetimes
 from registrations.models import Education, Employment, Sex
 from registrations.nik import FEMALE
-from registrations.regions import WIB, Province
+from registrations.regions import Province
 from verification.synthetic import kk_of
 
 #: So many people have different NIKs; beyond, there are no more.
@@ -26,6 +30,19 @@ CAPACITY = 30_000_000
 
 #: Five wrong codes void a code.
 ATTEMPTS = 5
+
+#: So many people are made at a time: enough that the arrays cost little, few enough that they stay small.
+BLOCK = 2048
+
+_Bits: TypeAlias = NDArray[np.uint64]
+_Table: TypeAlias = NDArray[np.object_]
+
+
+def _table(*entries: Any) -> _Table:
+    """Python objects that are picked by an array of positions."""
+    table = np.empty(len(entries), dtype=object)
+    table[:] = entries
+    return table
 
 
 class SimulatedPerson(NamedTuple):
@@ -70,58 +87,65 @@ class Conduct(NamedTuple):
     wrong_codes: int
 
 
+class _Lives(NamedTuple):
+    """What becomes of a block of people, in numbers: an entry for each."""
+
+    #: Position in the list of waves.
+    waves: Numbers
+    fates: Numbers
+    #: The number of who it is: of a `NIK_TAKEN`, the one under which they registered before. They do then as that one does.
+    who: Numbers
+    #: What looks like chance about who it is.
+    bits: _Bits
+    opens_mail: Numbers
+    types_code: Numbers
+    wrong_codes: Numbers
+
+
 class Population:
     """The people of some waves, numbered from 0 in the order in which they register."""
 
     def __init__(self, seed: int, plans: Sequence[WavePlan]) -> None:
-        firsts = list(accumulate((plan.registered for plan in plans), initial=0))
-        self.size = firsts.pop()
+        self.size = sum(plan.registered for plan in plans)
         if self.size > CAPACITY:
             raise ValueError(f"at most {CAPACITY:,} people")
-        self._firsts = firsts
-        self._salt = Random(seed).getrandbits(64)
-        self._waves = [_Wave(plan, first, seed) for plan, first in zip(plans, firsts, strict=True)]
-        self._by_wave = {wave.number: wave for wave in self._waves}
-        self._profiles = _profiles(seed)
+        self._salt = np.uint64(Random(seed).getrandbits(64))
+        self._waves = Waves(seed, plans)
+        self._profiles = _Profiles(seed)
 
     def person(self, number: int) -> SimulatedPerson:
         """Who has this number. Raises `IndexError` if nobody does."""
-        if not 0 <= number < self.size:
-            raise IndexError(number)
-        return self._person(self._waves[bisect_right(self._firsts, number) - 1], number)
-
-    def conduct(self, number: int) -> Conduct:
-        """What the person with this number does: `person` without who they are, for a third of its time."""
-        if not 0 <= number < self.size:
-            raise IndexError(number)
-        wave = self._waves[bisect_right(self._firsts, number) - 1]
-        slot = wave.slot(number - wave.first)
-        fate = acts = wave.fate(slot)
-        if fate is Fate.NIK_TAKEN:  # they do as they did under their other address
-            number = wave.first + wave.original(slot)
-            slot = wave.slot(number - wave.first)
-            acts = wave.fate(slot)
-        opens, types, wrong = self._conduct(wave, number - wave.first, slot, acts, self._bits(number))
-        return Conduct(
-            fate,
-            None if opens is None else _datetime(opens),
-            None if types is None else _datetime(types),
-            wrong,
-        )
+        [person] = self._people(self._existing([number]))
+        return person
 
     def of_wave(self, wave: int, index: int) -> SimulatedPerson:
-        """Person `index` (from 0) of a wave."""
-        of_wave = self._by_wave[wave]
-        if not 0 <= index < of_wave.registered:
-            raise IndexError(index)
-        return self._person(of_wave, of_wave.first + index)
+        """Person `index` (from 0) of a wave. Raises `IndexError` if there is none."""
+        return self.person(self._waves.number_of(wave, index))
 
     def people(self, start: int = 0, stop: int | None = None) -> Iterator[SimulatedPerson]:
         """Persons `start` to `stop` (exclusive), in the order in which they register."""
-        stop = self.size if stop is None else min(stop, self.size)
-        for wave in self._waves:
-            for number in range(max(start, wave.first), min(stop, wave.first + wave.registered)):
-                yield self._person(wave, number)
+        start, stop = max(start, 0), self.size if stop is None else min(stop, self.size)
+        for first in range(start, stop, BLOCK):
+            yield from self._people(np.arange(first, min(first + BLOCK, stop)))
+
+    def conducts(self, numbers: Sequence[int]) -> list[Conduct]:
+        """What the people with these numbers do, one for one: what `people` says, without who they are.
+
+        Raises `IndexError` if one of them is nobody's.
+        """
+        lives = self._lives(self._existing(numbers))
+        return list(
+            map(
+                Conduct._make,
+                zip(
+                    _FATES[lives.fates].tolist(),
+                    datetimes(lives.opens_mail),
+                    datetimes(lives.types_code),
+                    lives.wrong_codes.tolist(),
+                    strict=True,
+                ),
+            )
+        )
 
     def number_of_email(self, email: str) -> int:
         """Whose address this is. Raises `ValueError` if it is no inhabitant's."""
@@ -148,248 +172,103 @@ class Population:
             raise ValueError("not an inhabitant's")
         return number
 
-    def _person(self, wave: "_Wave", number: int) -> SimulatedPerson:
-        index = number - wave.first
-        slot = wave.slot(index)
-        fate = wave.fate(slot)
-        if fate is Fate.NIK_TAKEN:
-            return self._registered_again(wave, number, wave.original(slot))
-        registered = wave.instant(index)
-        bits = self._bits(number)
+    def _existing(self, numbers: Sequence[int]) -> Numbers:
+        block = np.array(numbers, dtype=np.int64)
+        if block.size and not 0 <= block.min() <= block.max() < self.size:
+            raise IndexError("nobody has such a number")
+        return block
+
+    def _people(self, numbers: Numbers) -> Iterator[SimulatedPerson]:
+        lives = self._lives(numbers)
+        fates, who, bits = lives.fates, lives.who, lives.bits
 
         # Who they are. Where two uses share bits, they have nothing to do with each other.
-        dealt, profile_number = divmod(number, _PROFILES)
-        profile = self._profiles[profile_number]
-        place = (profile.base + dealt) * _PLACE_STEP % _PLACES
-        sub_district, day = divmod(place, 365)
-        digits, born = profile.days[day]
-        nik = f"{profile.regency}{_SUB_DISTRICTS[sub_district]}{digits}0000"
-        kk = kk_of(nik)
-        name, slug = profile.names[(bits & 0xFFFF) * len(profile.names) >> 16]
-        domain = "@warga.example"
-        subscriber = number * _SCATTER % _IN_SERVICE
-        prefix = _PREFIXES[(bits >> 16 & 0xFF) * len(_PREFIXES) >> 8]
-        province = profile.province if bits >> 24 & 0xFF >= 20 else _HOMES[bits >> 32 & 0xFF]  # 20 of 256: 8 %
+        dealt, number = np.divmod(who, _PROFILES)
+        profile = self._profiles.rows[number]
+        sub_district, day = np.divmod((profile["base"] + dealt) * _PLACE_STEP % _PLACES, 365)
+        # One that does not exist is part of a slip.
+        sub_district = np.where(fates == Fate.NIK_UNKNOWN, 90 + sub_district % 10, 1 + sub_district)
+        born = profile["year"] * 365 + day
+        digits = _BORN_DIGITS[born] + profile["day_more"] * 10_000
+        niks = [str(nik) for nik in (((profile["regency"] * 100 + sub_district) * 1_000_000 + digits) * 10_000).tolist()]
+        name = profile["first_name"] + (_part(bits, 0, 16) * profile["names"] >> 16)
+        province = np.where(_part(bits, 24, 8) >= 20, profile["province"], _HOMES[_part(bits, 32, 8)])  # 20 of 256: 8 %
 
-        # Their slips.
-        if fate is not Fate.VERIFIED:
-            if fate is Fate.MAILBOX_FULL:
-                domain = "@penuh.example"
-            elif fate is Fate.ADDRESS_UNKNOWN:
-                domain = "@hilang.example"
-            elif fate is Fate.NIK_UNKNOWN:
-                nik = f"{profile.regency}9{sub_district % 10}{digits}0000"
-                kk = kk_of(nik)
-            elif fate is Fate.KK_MISMATCH:
-                # One digit, and of the date's year: a slip that still is a KK number, and still a made-up one.
-                kk = f"{kk[:11]}{(int(kk[11]) + 1 + bits % 9) % 10}0000"
-            elif fate is Fate.BIRTH_DATE_MISMATCH:
-                born = _day_beside(born)
-            elif fate is Fate.NUMBER_DEAD:
-                group, place = divmod(number, _DEAD)
-                subscriber = _IN_SERVICE + place * _SCATTER % _DEAD
-                prefix = _PREFIXES[(bits >> 16 & 0xFF) % (len(_PREFIXES) // _DEAD_GROUPS) * _DEAD_GROUPS + group]
+        kks = [kk_of(nik) for nik in niks]
+        for i in np.flatnonzero(fates == Fate.KK_MISMATCH).tolist():
+            kks[i] = _other_kk(kks[i], int(bits[i]))
+        birth_dates = _BORN[born].tolist()
+        for i in np.flatnonzero(fates == Fate.BIRTH_DATE_MISMATCH).tolist():
+            birth_dates[i] = _day_beside(birth_dates[i])
 
-        opens, types, wrong = self._conduct(wave, index, slot, fate, bits)
-        return SimulatedPerson(
-            number,
-            wave.number,
-            fate,
-            name,
-            f"{slug}{_BASE_36[number // 46656]}{_BASE_36[number % 46656]}{domain}",
-            nik,
-            kk,
-            born,
-            f"{prefix}0{subscriber:08}",
-            province,
-            profile.sex,
-            _EDUCATION[bits >> 8 & 0xFF],
-            _EMPLOYMENT[bits >> 48 & 0xFF],
-            bits >> 56 < 8,  # of 256: 3 %
-            _datetime(registered),
-            None if opens is None else _datetime(opens),
-            None if types is None else _datetime(types),
-            wrong,
+        slugs, highs, lows = _SLUGS[name].tolist(), _BASE_36[numbers // 46656].tolist(), _BASE_36[numbers % 46656].tolist()
+        domains = _DOMAIN_OF[fates].tolist()
+        phones = _phones(who, bits, dead=fates == Fate.NUMBER_DEAD).tolist()
+        return map(
+            SimulatedPerson._make,
+            zip(
+                numbers.tolist(),
+                self._waves.numbers[lives.waves].tolist(),
+                _FATES[fates].tolist(),
+                _NAMES[name].tolist(),
+                [f"{slug}{high}{low}{domain}" for slug, high, low, domain in zip(slugs, highs, lows, domains, strict=True)],
+                niks,
+                kks,
+                birth_dates,
+                [f"+{phone}" for phone in phones],
+                _PROVINCES[province].tolist(),
+                self._profiles.sexes[number].tolist(),
+                _EDUCATION[_part(bits, 8, 8)].tolist(),
+                _EMPLOYMENT[_part(bits, 48, 8)].tolist(),
+                (_part(bits, 56, 8) < 8).tolist(),  # of 256: 3 %
+                datetimes(self._waves.instants(numbers)),
+                datetimes(lives.opens_mail),
+                datetimes(lives.types_code),
+                lives.wrong_codes.tolist(),
+                strict=True,
+            ),
         )
 
-    def _conduct(self, wave: "_Wave", index: int, slot: int, fate: Fate, bits: int) -> tuple[int | None, int | None, int]:
-        """When they open their mail, when they type their code, and how many wrong ones first."""
-        if fate <= Fate.ADDRESS_UNKNOWN:
-            return None, None, 0
+    def _lives(self, numbers: Numbers) -> _Lives:
+        """What becomes of them."""
+        waves = self._waves
+        at = waves.at(numbers)
+        slots = waves.slots(at, numbers)
+        fates = waves.fates(slots)
+
+        # Who registers a second time has the slot and the number of the first, and their instants.
+        twice = fates == Fate.NIK_TAKEN
+        slots = np.where(twice, slots - waves.pairs_apart[at], slots)
+        who = np.where(twice, waves.at_slots(at, slots), numbers)
+        bits = self._bits(who)
+
         # Two who register with one NIK open their mail together, so it does not matter who of them comes first.
-        registered = wave.instant(index)
-        latest = registered if (again := wave.again(slot)) is None else max(registered, wave.instant(again))
-        opens = wave.opens(slot, latest, bits >> 40)
-        if fate is Fate.VERIFIED:
-            return opens, wave.types(slot, opens, bits >> 50), _WRONG_CODES[bits >> 32 & 0xFF]
-        if fate is Fate.ATTEMPTS_USED_UP:
-            return opens, wave.types(slot, opens, bits >> 50), ATTEMPTS
-        return opens, None, 0
-
-    def _registered_again(self, wave: "_Wave", number: int, original: int) -> SimulatedPerson:
-        """Person `original` of the wave a second time: other address, other time; same person, and they do the same."""
-        other = self._person(wave, wave.first + original)
-        slug = other.email.rpartition("@")[0][:-6]
-        return other._replace(
-            number=number,
-            fate=Fate.NIK_TAKEN,
-            email=f"{slug}{_BASE_36[number // 46656]}{_BASE_36[number % 46656]}@warga.example",
-            registered_at=_datetime(wave.instant(number - wave.first)),
+        paired = slots < waves.paired_until[at]
+        again = np.where(paired, waves.at_slots(at, slots + waves.pairs_apart[at]), who)
+        opens = waves.opens(at, slots, waves.instants(np.maximum(who, again)), _part(bits, 40, 10))
+        types = waves.types(at, slots, opens, _part(bits, 50, 10))
+        verified, used_up = twice | (fates == Fate.VERIFIED), fates == Fate.ATTEMPTS_USED_UP
+        return _Lives(
+            at,
+            fates,
+            who,
+            bits,
+            np.where(fates > Fate.ADDRESS_UNKNOWN, opens, NEVER),
+            np.where(verified | used_up, types, NEVER),
+            np.where(verified, _WRONG_CODES[_part(bits, 32, 8)], used_up * ATTEMPTS),
         )
 
-    def _bits(self, number: int) -> int:
-        """64 bits that look like chance (SplitMix64: Steele, Lea and Flood 2014)."""
-        x = (number * 0x9E3779B97F4A7C15 + self._salt) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        x = ((x ^ x >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        return x ^ x >> 31
+    def _bits(self, numbers: Numbers) -> _Bits:
+        """64 bits each that look like chance (SplitMix64: Steele, Lea and Flood 2014); products wrap, as they must."""
+        x = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + self._salt
+        x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        return x ^ x >> np.uint64(31)
 
 
-# Time, in microseconds since 1970 -------------------------------------------------------------------------------------
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = 1_000_000
-_MINUTE = 60 * _SECOND
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
-
-
-def _micro(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
-def _datetime(micro: int) -> datetime:
-    return _EPOCH + timedelta(0, 0, micro)
-
-
-#: How many people register in each hour of a day (WIB), in proportion: few at night, most in the morning and evening.
-_RHYTHM = (12, 8, 5, 4, 5, 9, 18, 32, 48, 60, 64, 60, 52, 54, 56, 52, 48, 42, 46, 56, 58, 48, 34, 20)
-
-
-def _waits(*parts: tuple[int, int, int]) -> tuple[int, ...]:
-    """1,024 waiting times; each part (share of 1,024, from, to) is spread evenly over its range."""
-    return tuple(low + (high - low) * i // share for share, low, high in parts for i in range(share))
-
-
-#: From registering to opening the link: mostly within the hour, nearly always within two days.
-_OPENS_AFTER = _waits(
-    (640, _MINUTE, _HOUR), (240, _HOUR, 12 * _HOUR), (104, 12 * _HOUR, 2 * _DAY), (40, 2 * _DAY, 10 * _DAY)
-)
-#: From opening the link to typing the code.
-_TYPES_AFTER = _waits((860, _MINUTE, 10 * _MINUTE), (130, 10 * _MINUTE, 6 * _HOUR), (34, 6 * _HOUR, 3 * _DAY))
-#: How long those are late who take their time until the wave has closed.
-_LATE_BY = _waits((512, _MINUTE, _DAY), (512, _DAY, 10 * _DAY))
-
-# Waves ----------------------------------------------------------------------------------------------------------------
-
-#: The order in which a wave's slots are dealt out. First those who pass the registry, then those who fail there, then
-#: those who never open their mail: so "by the close" is the first so many of each.
-_ORDER = (
-    Fate.VERIFIED,
-    Fate.ATTEMPTS_USED_UP,
-    Fate.NUMBER_DEAD,
-    Fate.CODE_NEVER_TYPED,
-    Fate.NIK_TAKEN,
-    Fate.KK_MISMATCH,
-    Fate.BIRTH_DATE_MISMATCH,
-    Fate.NIK_UNKNOWN,
-    Fate.MAILBOX_FULL,
-    Fate.ADDRESS_UNKNOWN,
-    Fate.MAIL_NEVER_OPENED,
-)
-
-
-class _Wave:
-    """One wave: who of it has which fate, and when."""
-
-    def __init__(self, plan: WavePlan, first: int, seed: int) -> None:
-        self.number = plan.number
-        self.first = first
-        self.registered = plan.registered
-        self._identity = plan.identity_verified
-        self._bounds = list(accumulate(plan.fates[fate] for fate in _ORDER))
-        self._taken = self._bounds[_ORDER.index(Fate.NIK_TAKEN) - 1]
-        self._pairs = plan.fates[Fate.NIK_TAKEN]
-        self._by_close = plan.by_close
-        self._closes = _micro(plan.closes_at)
-        self._end = _micro(END)
-        self._step, self._shift, self._back = _affine(plan.registered, f"{seed}/{plan.number}")
-        self._hours, self._upto = _hours(plan)
-
-    def slot(self, index: int) -> int:
-        """Where in the order of fates person `index` is: a permutation, nearly even over the window."""
-        return (index * self._step + self._shift) % self.registered
-
-    def fate(self, slot: int) -> Fate:
-        return _ORDER[bisect_right(self._bounds, slot)]
-
-    def again(self, slot: int) -> int | None:
-        """The index under which somebody (not `NIK_TAKEN`) registers a second time, if they do."""
-        return self._index(self._taken + slot) if slot < self._pairs else None
-
-    def original(self, slot: int) -> int:
-        """The index of the one whose NIK a `NIK_TAKEN` has."""
-        return self._index(slot - self._taken)
-
-    def _index(self, slot: int) -> int:
-        return (slot - self._shift) * self._back % self.registered
-
-    def instant(self, index: int) -> int:
-        """When person `index` registers; it never decreases with `index`."""
-        hour = bisect_right(self._upto, index) - 1
-        before, upto = self._upto[hour], self._upto[hour + 1]
-        start, end = self._hours[hour], self._hours[hour + 1]
-        return start + (2 * (index - before) + 1) * (end - start) // (2 * (upto - before))
-
-    def opens(self, slot: int, registered: int, bits: int) -> int:
-        """When the mail is opened."""
-        if self._by_close is None:
-            return _later(registered, _OPENS_AFTER[bits & 1023], self._end)
-        failing = slot - self._identity
-        in_time = (
-            slot < self._by_close.identity_verified
-            if failing < 0
-            else failing < self._by_close.email_verified - self._by_close.identity_verified
-        )
-        if in_time:
-            return _later(registered, _OPENS_AFTER[bits & 1023], self._closes)
-        return _later(self._closes, _LATE_BY[bits & 1023], self._end)
-
-    def types(self, slot: int, opened: int, bits: int) -> int:
-        """When the code is typed."""
-        if self._by_close is None or slot >= self._bounds[0]:
-            return _later(opened, _TYPES_AFTER[bits & 1023], self._end)
-        if slot < self._by_close.phone_verified:
-            return _later(opened, _TYPES_AFTER[bits & 1023], self._closes)
-        return _later(max(opened, self._closes), _LATE_BY[bits & 1023], self._end)
-
-
-def _later(start: int, wait: int, limit: int) -> int:
-    """`wait` after `start`; but if that is not before `limit`, somewhere between the two."""
-    return start + wait if start + wait < limit else start + (limit - start) * (1 + wait % 1020) // 1021
-
-
-def _affine(size: int, seed: str) -> tuple[int, int, int]:
-    """Step, shift and inverse step of the permutation i -> i * step + shift (mod size).
-
-    Near the golden section, so that neighbours come to lie far apart and every stretch is even.
-    """
-    if size < 2:
-        return 1, 0, 1
-    rng = Random(seed)
-    step = size * 618_034 // 1_000_000 + rng.randrange(size // 1000 + 1)
-    while gcd(step, size) != 1:
-        step += 1
-    return step, rng.randrange(size), pow(step, -1, size)
-
-
-def _hours(plan: WavePlan) -> tuple[list[int], list[int]]:
-    """The hours of a wave's window, as their edges, and how many have registered by each edge."""
-    start, end = _micro(plan.opening.registers_from), _micro(plan.opening.registers_until)
-    edges = [*range(start, end, _HOUR), end]
-    midnight = plan.opening.registers_from.astimezone(WIB).hour
-    weights = list(accumulate((_RHYTHM[(midnight + i) % 24] for i in range(len(edges) - 1)), initial=0))
-    return edges, [plan.registered * weight // weights[-1] for weight in weights]
+def _part(bits: _Bits, start: int, width: int) -> Numbers:
+    """So many of the bits, as numbers."""
+    return (bits >> start & (1 << width) - 1).astype(np.int64)
 
 
 # Who people are -------------------------------------------------------------------------------------------------------
@@ -416,58 +295,71 @@ _PLACES = 365 * 89
 _ALIKE = _PLACES // _DEALT
 #: Prime to `_PLACES`: scatters the people of a profile over days and sub-districts.
 _PLACE_STEP = 12_347
-_SUB_DISTRICTS = tuple(f"{number:02}" for number in range(1, 90))
 
-_Days = Sequence[tuple[str, date]]
+#: Who registers is 16 to 60 years old in 2020. 365 days of each year of birth, and as DDMMYY.
+_YEARS = range(1960, 2005)
+_BORN = _table(*(date(year, 1, 1) + timedelta(i) for year in _YEARS for i in range(365)))
+_BORN_DIGITS = np.array([day.day * 10_000 + day.month * 100 + day.year % 100 for day in _BORN])
+
+#: Everybody's names: women's first.
+_WOMEN, _MEN = (
+    [f"{first} {last}".strip() for first in firsts for last in lasts if first != last]
+    for firsts, lasts in ((WOMEN, LAST_OF_WOMEN), (MEN, LAST_OF_MEN))
+)
+_NAMES = _table(*_WOMEN, *_MEN)
+#: How their addresses begin.
+_SLUGS = _table(*(name.lower().replace(" ", ".") + "." for name in _NAMES))
+
+_PROFILE = np.dtype(
+    [
+        ("province", np.int64),
+        ("regency", np.int64),
+        #: From the first of `_YEARS`.
+        ("year", np.int64),
+        #: So many more in a NIK's day of birth.
+        ("day_more", np.int64),
+        #: Where in the names theirs begin, and how many there are.
+        ("first_name", np.int64),
+        ("names", np.int64),
+        #: Where its share of the days and sub-districts begins.
+        ("base", np.int64),
+    ]
+)
 
 
-class _Profile(NamedTuple):
-    province: Province
-    regency: int
-    sex: Sex
-    #: DDMMYY as in a NIK, and the date, of 365 days of the year.
-    days: _Days
-    #: (name, how an address begins)
-    names: Sequence[tuple[str, str]]
-    #: Where its share of the days and sub-districts begins.
-    base: int
-
-
-def _profiles(seed: int) -> list[_Profile]:
+class _Profiles:
     """10,000 kinds of people, as frequent as they are in the country."""
-    rng = Random(seed)
-    regencies = [(province, regency) for province in Province for regency in province.regencies]
-    weights = [_MILLIONS[province] / len(province.regencies) for province, _ in regencies]
-    ages = list(range(16, 61))
-    age_weights = [next(weight for upto, weight in _AGES if age <= upto) for age in ages]
-    alike: dict[tuple[int, int, int], int] = {}
-    shifts: dict[tuple[int, int, int], int] = {}
-    profiles: list[_Profile] = []
-    while len(profiles) < _PROFILES:
-        ((province, regency),) = rng.choices(regencies, weights)
-        sex = Sex.MALE if rng.randrange(100) < _MEN_IN_100 else Sex.FEMALE
-        year = 2020 - rng.choices(ages, age_weights)[0]
-        kind = (regency, sex, year)
-        before = alike.get(kind, 0)
-        if before < _ALIKE:
-            alike[kind] = before + 1
-            # Shifted alike for those who are alike; without, the first of every profile would be born on 1 January.
-            base = before * _DEALT + shifts.setdefault(kind, rng.randrange(_PLACES))
-            profiles.append(_Profile(province, regency, sex, _days(year, sex), _names(sex), base))
-    return profiles
+
+    def __init__(self, seed: int) -> None:
+        rng = Random(seed)
+        regencies = [(province, regency) for province in Province for regency in province.regencies]
+        weights = [_MILLIONS[province] / len(province.regencies) for province, _ in regencies]
+        ages = list(range(16, 61))
+        age_weights = [next(weight for upto, weight in _AGES if age <= upto) for age in ages]
+        alike: dict[tuple[int, int, int], int] = {}
+        shifts: dict[tuple[int, int, int], int] = {}
+        sexes: list[Sex] = []
+        rows: list[tuple[int, ...]] = []
+        while len(rows) < _PROFILES:
+            ((province, regency),) = rng.choices(regencies, weights)
+            sex = Sex.MALE if rng.randrange(100) < _MEN_IN_100 else Sex.FEMALE
+            year = 2020 - rng.choices(ages, age_weights)[0]
+            kind = (regency, sex, year)
+            before = alike.get(kind, 0)
+            if before < _ALIKE:
+                alike[kind] = before + 1
+                # Shifted alike for those who are alike; without, the first of every profile would be born on 1 January.
+                base = before * _DEALT + shifts.setdefault(kind, rng.randrange(_PLACES))
+                of_sex = (40, 0, len(_WOMEN)) if sex == FEMALE else (0, len(_WOMEN), len(_MEN))
+                rows.append((province, regency, _YEARS.index(year), *of_sex, base))
+                sexes.append(sex)
+        self.rows = np.array(rows, dtype=_PROFILE)
+        self.sexes = _table(*sexes)
 
 
-@cache
-def _days(year: int, sex: int) -> _Days:
-    days = [date(year, 1, 1) + timedelta(i) for i in range(365)]
-    return [(f"{day.day + 40 * (sex == FEMALE):02}{day:%m%y}", day) for day in days]
-
-
-@cache
-def _names(sex: int) -> Sequence[tuple[str, str]]:
-    firsts, lasts = (WOMEN, LAST_OF_WOMEN) if sex == FEMALE else (MEN, LAST_OF_MEN)
-    names = [f"{first} {last}".strip() for first in firsts for last in lasts if first != last]
-    return [(name, name.lower().replace(" ", ".") + ".") for name in names]
+def _other_kk(kk: str, bits: int) -> str:
+    """A KK number with a slip: one digit, and of the date's year, so it still is a KK number, and still a made-up one."""
+    return f"{kk[:11]}{(int(kk[11]) + 1 + bits % 9) % 10}0000"
 
 
 def _day_beside(born: date) -> date:
@@ -483,21 +375,29 @@ def _of_256(*shares: int) -> tuple[int, ...]:
 
 
 #: Most have finished senior high school: an assumption, as are the next two.
-_EDUCATION = tuple(map(Education, _of_256(20, 36, 141, 21, 38)))
-_EMPLOYMENT = tuple(map(Employment, _of_256(133, 51, 15, 36, 21)))
-_WRONG_CODES = (0,) * 230 + (1,) * 21 + (2,) * 5
+_EDUCATION = _table(*map(Education, _of_256(20, 36, 141, 21, 38)))
+_EMPLOYMENT = _table(*map(Employment, _of_256(133, 51, 15, 36, 21)))
+_WRONG_CODES = np.array([0] * 230 + [1] * 21 + [2] * 5)
 #: Where those live who moved: as people are spread over the country.
-_HOMES = tuple(
-    Province(province)
-    for province, upto in zip(_MILLIONS, accumulate(_MILLIONS.values()), strict=True)
-    for _ in range(round(upto / 270.2 * 256) - round((upto - _MILLIONS[province]) / 270.2 * 256))
-)[:256]
+_HOMES = np.array(
+    [
+        province
+        for province, upto in zip(_MILLIONS, accumulate(_MILLIONS.values()), strict=True)
+        for _ in range(round(upto / 270.2 * 256) - round((upto - _MILLIONS[province]) / 270.2 * 256))
+    ][:256]
+)
+
+# By code.
+_FATES = _table(None, *Fate)
+_PROVINCES = _table(*(Province(code) if code in _MILLIONS else None for code in range(100)))
 
 # Addresses ------------------------------------------------------------------------------------------------------------
 
 _DOMAINS = frozenset(("warga.example", "penuh.example", "hilang.example"))
+_DOMAIN_OF_FATE = {Fate.MAILBOX_FULL: "@penuh.example", Fate.ADDRESS_UNKNOWN: "@hilang.example"}
+_DOMAIN_OF = _table(None, *(_DOMAIN_OF_FATE.get(fate, "@warga.example") for fate in Fate))
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_BASE_36 = tuple(a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS)
+_BASE_36 = _table(*(a + b + c for a in _DIGITS for b in _DIGITS for c in _DIGITS))
 
 #: Prefixes of the operators Telkomsel, Indosat, XL, AXIS, Tri and Smartfren; a multiple of `_DEAD_GROUPS` of them.
 _PREFIXES = tuple(
@@ -512,6 +412,7 @@ _PREFIXES = tuple(
     )
 )
 _PREFIX_SET = frozenset(_PREFIXES)
+_PREFIX_DIGITS = np.array([int(prefix) for prefix in _PREFIXES])
 #: Subscribers below this are in service, the 10 million above it are dead. Both steps are prime to 10, so they permute.
 _IN_SERVICE = 90_000_000
 _DEAD = 10_000_000
@@ -520,3 +421,12 @@ _DEAD_GROUPS = CAPACITY // _DEAD
 _SCATTER = 38_196_601
 _UNSCATTER = pow(_SCATTER, -1, _IN_SERVICE)
 _UNSCATTER_DEAD = pow(_SCATTER, -1, _DEAD)
+
+
+def _phones(who: Numbers, bits: _Bits, *, dead: NDArray[np.bool_]) -> Numbers:
+    """Everybody's number, E.164 without the plus."""
+    chance = _part(bits, 16, 8)
+    group, place = np.divmod(who, _DEAD)
+    prefix = np.where(dead, chance % (len(_PREFIXES) // _DEAD_GROUPS) * _DEAD_GROUPS + group, chance * len(_PREFIXES) >> 8)
+    subscriber = np.where(dead, _IN_SERVICE + place * _SCATTER % _DEAD, who * _SCATTER % _IN_SERVICE)
+    return _PREFIX_DIGITS[prefix] * 1_000_000_000 + subscriber

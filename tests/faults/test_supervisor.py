@@ -27,7 +27,7 @@ from prakerja.embedded.valkey import Valkey
 from registrations.intake import register
 from registrations.models import Movement
 from tests.people import make_sign_up
-from tests.processes import running, wait_until
+from tests.processes import children_of, gone, running, wait_until
 from tests.proxy import proxied
 
 pytestmark = [
@@ -111,11 +111,6 @@ def processes(tmp_path, broker) -> Iterator[Processes]:
         yield Processes(tmp_path, broker, stack)
 
 
-def children_of(parent: int) -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=", "-o", "ppid="], capture_output=True, text=True, check=True)
-    return [int(pid) for pid, above in map(str.split, listed.stdout.splitlines()) if int(above) == parent]
-
-
 def worker_of(supervisor: subprocess.Popen[bytes]) -> int | None:
     return next(iter(children_of(supervisor.pid)), None)
 
@@ -123,11 +118,6 @@ def worker_of(supervisor: subprocess.Popen[bytes]) -> int | None:
 def pool_of(supervisor: subprocess.Popen[bytes]) -> list[int]:
     worker = worker_of(supervisor)
     return children_of(worker) if worker else []
-
-
-def gone(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return not state or state.startswith("Z")
 
 
 def sign_up(first: int = 1) -> None:

@@ -1,16 +1,19 @@
 """The simulated people: as many as planned, each one somebody else; the mock registry says of them what their fate says."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from hashlib import sha256
 from itertools import pairwise
 
 import pytest
 
 from prakerja.simulation import names
-from prakerja.simulation.population import ATTEMPTS, CAPACITY, Population, SimulatedPerson
+from prakerja.simulation.population import ATTEMPTS, BLOCK, CAPACITY, Conduct, Population, SimulatedPerson
 from prakerja.simulation.programme import END, OPENINGS, Fate, Snapshot, WavePlan, half_up, plan, plan_registrants
 from registrations.inputs import clean_email, clean_name, clean_phone, operator
+from registrations.models import Education, Employment, Sex
 from registrations.nik import FEMALE, MALE, parse_kk, parse_nik
 from registrations.regions import REGENCIES, WIB, Province
 from registrations.stages import Stage
@@ -285,6 +288,77 @@ def test_the_same_seed_is_the_same_country(plans, people):
     assert again.of_wave(2, 5) == people[plans[0].registered + 5]
 
 
+GOLDEN = {
+    (2020, "1"): (
+        "65bd4e35437470ee6330494aadd39aa31f81373381bfd0153d4886c92a2c43b3",
+        "54dfdd40f5caaf1d1891e66caaef1b3186e3a8d89a1f9b97dd2ea6543f59cd9e",
+    ),
+    (2020, "0.01"): (
+        "2968439aebebd9781542c60e81b697148dacd9e6c6f173596e1bad8df701a537",
+        "e03ff7c6ab09634b520180be94ac895bf89d2bffc7a8f2cce105f74e0cbff53a",
+    ),
+    (7, "1"): (
+        "10dfc694c2b2a33987ce4d7c158f0403217e28d882e5e6eb591128a29d98f3b8",
+        "0d0ec692802e4e23a384f41f373774f19aba8d94b21040e0b22b7fe58e174fae",
+    ),
+    (7, "0.01"): (
+        "b20913ad23fc186b1291086201276a45f511b0fcf5f02c7ece00b14dc79fd812",
+        "dfca750650a8441d92bb390097dfbed5443e2a1841024850962a786146cbb155",
+    ),
+}
+
+
+def fingerprint(rows: Iterable[SimulatedPerson | Conduct]) -> str:
+    """One number for all that is known of them, however the enums of a Python version are shown."""
+    digest = sha256()
+    for row in rows:
+        digest.update(repr([int(field) if isinstance(field, int) else str(field) for field in row]).encode())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize(("seed", "scale"), GOLDEN)
+def test_whole_countries_stay_the_same_from_one_version_to_the_next(seed, scale):
+    population = Population(seed, plan(scale))
+    blocks = [range(start, start + 2000) for start in range(0, population.size - 2000, population.size // 10)]
+
+    people = [person for block in blocks for person in population.people(block.start, block.stop)]
+    conducts = [conduct for block in blocks for conduct in population.conducts(block)]
+
+    assert len(people) == 20_000
+    assert (fingerprint(people), fingerprint(conducts)) == GOLDEN[seed, scale]
+
+
+def test_people_are_the_same_in_a_block_and_alone(population, people):
+    numbers = [*range(0, PEOPLE, 997), PEOPLE - 1, 5, 5]
+
+    assert [population.person(number) for number in numbers] == [people[number] for number in numbers]
+    assert list(population.people(3, 4 + 3 * BLOCK)) == people[3 : 4 + 3 * BLOCK]
+    assert list(population.people(PEOPLE - 1, PEOPLE + 5)) == people[-1:]
+    assert list(population.people(7, 7)) == []
+
+
+def test_conducts_are_what_people_do_in_whatever_order_one_asks(population, people):
+    numbers = [*range(PEOPLE - 1, 0, -97), 3, 3]
+
+    conducts = population.conducts(numbers)
+
+    assert conducts == [
+        (person.fate, person.opens_mail_at, person.types_code_at, person.wrong_codes)
+        for person in (people[number] for number in numbers)
+    ]
+    assert population.conducts([]) == []
+
+
+def test_people_are_made_of_python_alone(population):
+    """No number of numpy's slips out: JSON, COPY and the database's adapters would not know it."""
+    own = {Fate, Province, Sex, Education, Employment, str, int, bool, date, datetime, type(None)}
+
+    for person in population.people(0, 5000):
+        assert {type(field) for field in person} <= own
+    for conduct in population.conducts(range(5000)):
+        assert {type(field) for field in conduct} <= own
+
+
 def test_a_person_stays_who_they_are_from_one_version_to_the_next():
     person = Population(2020, plan("1")).person(1_000_000)
 
@@ -315,6 +389,8 @@ def test_nobody_has_a_number_beyond_the_last(population):
     for number in (-1, PEOPLE):
         with pytest.raises(IndexError):
             population.person(number)
+        with pytest.raises(IndexError):
+            population.conducts([0, number])
     with pytest.raises(IndexError):
         population.of_wave(1, 23_000_000)
 

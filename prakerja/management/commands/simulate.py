@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from foundation.processes import ProcessDied
 from prakerja.simulation import drive, programme
 from registrations import funnel
 from registrations.models import Registrant
@@ -93,7 +94,12 @@ class Command(BaseCommand):
                 return
             raise CommandError(f"{error} Start with --reset to forget them.") from error
         with tqdm(total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
-            simulation.drive(batch=BATCH, workers=options["workers"], tick=lambda: _show(bar, simulation.done()))
+            try:
+                simulation.drive(batch=BATCH, workers=options["workers"], tick=lambda: _show(bar, simulation.done()))
+            except ProcessDied as error:
+                raise CommandError(f"{error}. Run the command again to go on.") from error
+            except KeyboardInterrupt:
+                raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
         self._report(simulation)
 
     def _report(self, simulation: drive.Simulation) -> None:

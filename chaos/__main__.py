@@ -1,0 +1,71 @@
+"""`python -m chaos --people N`: the simulated programme through real processes, all of which are killed on the way.
+
+Two runs of the same seed: a calm one, in which nothing goes wrong, and one in which Dukcapil and the SMS gateway misbehave and
+workers, broker, PostgreSQL and beat are killed -9 at seeded points. Afterwards everybody must stand where they would have
+stood anyway. Prints a report, writes it to `build/chaos.json`, and exits with 1 when a promise was not kept.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chaos.rig import Rig
+from prakerja.embedded.servers import PROJECT
+
+BUILD = PROJECT / "build"
+RUNS = ("calm", "chaos")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--people", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lease", type=float, default=60.0, help="seconds of a lease (default 60, as in production)")
+    parser.add_argument("--only", choices=RUNS, help="only this run")
+    parser.add_argument("--report", type=Path, default=BUILD / "chaos.json")
+    options = parser.parse_args()
+    report = one(options) if options.only else both(options)
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    options.report.write_text(json.dumps(report, indent=2) + "\n")
+    if not options.only:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    sys.exit(1 if report["broken"] else 0)
+
+
+def one(options: argparse.Namespace) -> dict[str, Any]:
+    """One run, in this process."""
+    batch = max(50, min(1000, options.people // 50))
+    with (
+        tempfile.TemporaryDirectory(prefix="prakerja-chaos-") as state,
+        Rig(Path(state), lease=options.lease, batch=batch, people=options.people) as rig,
+    ):
+        import django
+
+        django.setup()
+        from chaos.run import live
+
+        return live(rig, people=options.people, seed=options.seed, batch=batch, chaotic=options.only == "chaos")
+
+
+def both(options: argparse.Namespace) -> dict[str, Any]:
+    """Both runs, each in a process of its own: settings are read once a process."""
+    reports: dict[str, Any] = {"people": options.people, "seed": options.seed, "broken": []}
+    for name in RUNS:
+        path = options.report.with_suffix(f".{name}.json")
+        same = ["--people", str(options.people), "--seed", str(options.seed), "--lease", str(options.lease)]
+        subprocess.run([sys.executable, "-m", "chaos", *same, "--only", name, "--report", str(path)], cwd=PROJECT)
+        reports[name] = json.loads(path.read_text())
+        reports["broken"] += [f"{name}: {promise}" for promise in reports[name]["broken"]]
+    calm, chaos = reports["calm"]["wall_s"], reports["chaos"]["wall_s"]
+    reports["wall_ratio"] = chaos / calm
+    # Without what no programme can do anything about: servers that are down, and a registry that is.
+    reports["wall_ratio_without_downtime"] = (chaos - reports["chaos"]["downtime_s"]) / calm
+    return reports
+
+
+if __name__ == "__main__":
+    main()

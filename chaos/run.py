@@ -1,0 +1,242 @@
+"""One run of the programme on a rig, calm or not, and what is held against it afterwards."""
+
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from django.core.management import call_command
+from django.db import Error, connection, transaction
+from tqdm import tqdm
+
+from chaos.rig import MISBEHAVING, Rig
+from foundation import mockworld, work
+from foundation.models import ServiceState, SetAside
+from foundation.sms import Sms
+from prakerja.simulation import drive, programme
+from prakerja.simulation.drive import PIPELINE, Simulation
+from prakerja.simulation.programme import Fate
+from registrations import funnel
+from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
+from registrations.stages import DropOff, Stage
+
+RECOUNTS = 50
+LOOK = 0.2
+OUTAGE_SECONDS = 10.0
+#: A run that does not come to its end.
+LONGEST = 3600.0
+
+#: Kills for 5,000 people and for 100,000; in between, in proportion.
+KILLS = {"worker": (20, 200), "broker": (4, 20), "database": (2, 12), "beat": (1, 5)}
+
+#: Where everybody must stand in the end, and with which reason. Of two who register with one NIK, one is turned away.
+ENDS: dict[Fate, tuple[Stage, DropOff]] = {
+    Fate.VERIFIED: (Stage.PHONE_VERIFIED, DropOff.NONE),
+    Fate.ATTEMPTS_USED_UP: (Stage.IDENTITY_VERIFIED, DropOff.ATTEMPTS_USED_UP),
+    Fate.NUMBER_DEAD: (Stage.IDENTITY_VERIFIED, DropOff.NUMBER_DEAD),
+    Fate.CODE_NEVER_TYPED: (Stage.IDENTITY_VERIFIED, DropOff.NONE),
+    Fate.NIK_UNKNOWN: (Stage.EMAIL_VERIFIED, DropOff.NIK_UNKNOWN),
+    Fate.KK_MISMATCH: (Stage.EMAIL_VERIFIED, DropOff.KK_MISMATCH),
+    Fate.BIRTH_DATE_MISMATCH: (Stage.EMAIL_VERIFIED, DropOff.BIRTH_DATE_MISMATCH),
+    Fate.MAILBOX_FULL: (Stage.REGISTERED, DropOff.MAILBOX_FULL),
+    Fate.ADDRESS_UNKNOWN: (Stage.REGISTERED, DropOff.ADDRESS_UNKNOWN),
+    Fate.MAIL_NEVER_OPENED: (Stage.REGISTERED, DropOff.NONE),
+}
+#: What the registry's word must have come to.
+VERDICTS = {
+    "nik_unknown": DropOff.NIK_UNKNOWN,
+    "kk_mismatch": DropOff.KK_MISMATCH,
+    "birth_date_mismatch": DropOff.BIRTH_DATE_MISMATCH,
+}
+
+Event = tuple[float, str, Callable[[], None]]
+
+
+@dataclass
+class Watch:
+    """What is seen during a run."""
+
+    recounts: int = 0
+    differences: int = 0
+    #: The longest that work was due and nobody took it, while its service let anybody ask.
+    longest_wait: float = 0.0
+    events: Counter[str] = field(default_factory=Counter)
+    outages: float = 0.0
+
+
+def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict[str, Any]:
+    """Drive the programme to its end on this rig; the report, with the promises that were not kept as `broken`."""
+    call_command("migrate", verbosity=0)
+    rig.start()
+    plans = programme.plan_registrants(people)
+    simulation = drive.begin(plans, scale=Fraction(people, programme.REGISTERED), seed=seed, batch=batch)
+    rng = random.Random(seed)
+    watch = Watch()
+    events = list(_events(rig, rng, people, watch)) if chaotic else []
+    if chaotic:
+        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING})
+    start = time.monotonic()
+    _drive(rig, simulation, batch, events, watch, start)
+    wall = time.monotonic() - start
+    rig.control({"all": None, "receipts": {"send_now": True}})
+    report: dict[str, Any] = {
+        "wall_s": wall,
+        "per_s": people / wall,
+        "downtime_s": rig.down + watch.outages,
+        "kills": dict(watch.events),
+        "recounts": watch.recounts,
+        "longest_wait_s": watch.longest_wait,
+    }
+    return report | _judge(rig, simulation, watch)
+
+
+def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator[Event]:
+    """What goes wrong, and at which share of all climbs."""
+    share = min(1.0, max(0.0, (people - 5000) / 95_000))
+    acts = {
+        "worker": rig.kill_worker,
+        "broker": rig.kill_broker,
+        "database": rig.kill_database,
+        "beat": rig.kill_beat,
+    }
+    events: list[Event] = []
+    for name, (few, many) in KILLS.items():
+        act = acts[name]
+        for _ in range(round(few + (many - few) * share)):
+            events.append((rng.uniform(0.02, 0.97), name, lambda act=act: act(rng)))  # type: ignore[misc]
+
+    def outage(service: str) -> None:
+        rig.outage(service, OUTAGE_SECONDS)
+        watch.outages += OUTAGE_SECONDS
+
+    events.append((0.3, "dukcapil outage", lambda: outage("dukcapil")))
+    events.append((0.6, "sms outage", lambda: outage("sms")))
+    yield from sorted(events, key=lambda event: event[0])
+
+
+def _drive(rig: Rig, simulation: Simulation, batch: int, events: list[Event], watch: Watch, start: float) -> None:
+    """Be the inhabitants until nothing is left to do, and let the events happen as far as people have come."""
+    texts = Texts(rig)
+    looked = 0.0
+    with tqdm(total=simulation.goal, unit=" climbs", file=sys.stderr, mininterval=1) as bar:
+        while True:
+            try:
+                for _ in simulation.work(batch=batch, pipeline=False):
+                    texts.bring()
+                    if time.monotonic() - looked > LOOK:
+                        looked = time.monotonic()
+                        rig.mind()
+                        done = simulation.done()
+                        bar.update(done - bar.n)
+                        _look(watch, done / simulation.goal)
+                        while events and events[0][0] <= done / simulation.goal:
+                            _, name, act = events.pop(0)
+                            watch.events[name] += 1
+                            act()
+                    if time.monotonic() - start > LONGEST:
+                        raise TimeoutError("the run does not come to its end")
+                if not texts.bring():
+                    return
+            except Error:
+                connection.close()  # PostgreSQL was killed, perhaps under our own hands
+                time.sleep(0.2)
+
+
+def _look(watch: Watch, progress: float) -> None:
+    """Recount now and then, and see how long work that could be done has waited."""
+    if watch.recounts < min(RECOUNTS, 1 + progress * RECOUNTS):
+        watch.differences += len(funnel.recount().differences)
+        watch.recounts += 1
+    waiting = {"email": "email", "identity": "dukcapil", "phone": "sms"}
+    shut = set(ServiceState.objects.exclude(probe_at=None).values_list("name", flat=True))
+    for queue, head in work.heads(PIPELINE).items():
+        if waiting[queue] not in shut:
+            watch.longest_wait = max(watch.longest_wait, head.due_for)
+
+
+class Texts:
+    """Brings the SMS that the mock gateway has delivered to the inhabitants."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._last = 0
+
+    def bring(self) -> int:
+        """How many there were. None is lost when PostgreSQL is: they are asked for again."""
+        found = self._rig.ask_mock(f"/phone?after={self._last}")
+        if found["messages"]:
+            with transaction.atomic():
+                mockworld.deliver(
+                    "sms", [Sms(message["reference"], message["to"], message["text"]) for message in found["messages"]]
+                )
+        self._last = found["last"]
+        return len(found["messages"])
+
+
+def _judge(rig: Rig, simulation: Simulation, watch: Watch) -> dict[str, Any]:
+    """Hold the end state against the programme and against the oracle."""
+    people = {
+        reference.int & 0xFFFFFFFF: (stage, reason, str(id))
+        for id, reference, stage, reason in Registrant.objects.values_list("id", "reference", "stage", "drop_off")
+    }
+    population = simulation.population
+    lost = [number for number in range(population.size) if number not in people]
+    astray = [
+        person.number
+        for person in population.people()
+        if person.number in people and not _right(person.fate, *people[person.number][:2])
+    ]
+    figures = [
+        plan.number
+        for plan in simulation.plans
+        if [rung.people for rung in funnel.read(funnel.View(wave=plan.number)).rungs[:4]]
+        != [plan.registered, plan.email_verified, plan.identity_verified, plan.phone_verified]
+    ]
+    owners = [owner._default_manager.count() for owner in (EmailOwner, NikOwner, PhoneOwner)]
+    ledger = rig.ask_mock("/ledger")
+    asked = rig.ask_mock("/ledger/references?service=dukcapil")
+    by_id = {id: (stage, reason) for stage, reason, id in people.values()}
+    lied = [entry["reference"] for entry in asked if entry["told"] not in (None, entry["truth"])]
+    against = [entry["reference"] for entry in asked if not _agrees(entry["truth"], *by_id[entry["reference"]])]
+    texts = ledger["services"]["sms"]
+    promises = {
+        "somebody is lost": lost,
+        "somebody stands where they should not": astray,
+        "a wave's figures are not the programme's": figures,
+        "verified people and owners differ": owners != [rung.people for rung in funnel.read().rungs[1:4]],
+        "the ledger differed from the people during the run": watch.differences,
+        "the ledger differs from the people": funnel.recount().differences,
+        "a verdict was told that is not the registry's": lied,
+        "somebody stands against the registry's verdict": against,
+        "somebody was set aside": SetAside.objects.count(),
+        "Dukcapil was asked above its quota": ledger["services"]["dukcapil"]["calls_above_quota"],
+        "the SMS gateway was asked above its quota": texts["calls_above_quota"],
+        "a challenge was sent with two codes": texts["with_several_texts"],
+        "work waited for more than a minute": watch.longest_wait > 60,
+        "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
+    }
+    return {
+        "funnel": [rung.people for rung in funnel.read().rungs[:4]],
+        "dukcapil": {
+            name: ledger["services"]["dukcapil"][name] for name in ("calls", "records", "calls_by_ending", "asked_again")
+        },
+        "sms": {name: texts[name] for name in ("calls", "records", "calls_by_ending", "asked_again", "done_again")},
+        "broken": [promise for promise, found in promises.items() if found],
+        "examples": {promise: found[:5] for promise, found in promises.items() if isinstance(found, list) and found},
+    }
+
+
+def _right(fate: Fate, stage: int, reason: int) -> bool:
+    if reason == DropOff.NIK_TAKEN:  # of a pair either may have been first; how many there are, the figures tell
+        return stage == Stage.EMAIL_VERIFIED
+    return fate is Fate.NIK_TAKEN or ENDS[fate] == (stage, reason)
+
+
+def _agrees(truth: str, stage: int, reason: int) -> bool:
+    if truth == "match":
+        return stage >= Stage.IDENTITY_VERIFIED or reason == DropOff.NIK_TAKEN
+    return (stage, reason) == (Stage.EMAIL_VERIFIED, VERDICTS[truth])
