@@ -101,6 +101,7 @@ def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item
 def _begin(language: str | None) -> None:
     Thread(target=_end_with_the_parent, daemon=True).start()
     django.setup()
+    for_batches()
     if language:
         translation.activate(language)
 

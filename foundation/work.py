@@ -9,7 +9,6 @@ Trouble outside (`Unavailable`) is waited out for as long as it lasts. An error 
 poison record stands alone; that one is set aside after three attempts, and the rest passes.
 """
 
-import json
 import logging
 import random
 import time
@@ -20,6 +19,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import orjson
 from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -293,11 +293,11 @@ def _items(queue: str, subjects: list[int], instants: list[int] | None, notes: m
 
 
 def _sealed(queue: str, note: Any) -> bytes:
-    return seal(json.dumps(note).encode(), b"work:" + queue.encode())
+    return seal(orjson.dumps(note, default=tuple), b"work:" + queue.encode())
 
 
 def _unsealed(queue: str, sealed: bytes | memoryview) -> Any:
-    return json.loads(unseal(sealed, b"work:" + queue.encode()))
+    return orjson.loads(unseal(sealed, b"work:" + queue.encode()))
 
 
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -29,7 +29,7 @@ from registrations import inputs
 from registrations.inputs import InputError
 from registrations.intake import SignUp, register
 from registrations.models import Education, Employment, Sex
-from registrations.nik import Nik, kk_guard, parse_kk, parse_nik, typo_guard
+from registrations.nik import Nik, contradictions, kk_guard, parse_kk, parse_nik
 from registrations.person import Person
 from registrations.regions import Province
 
@@ -380,12 +380,20 @@ def reader(columns: Sequence[str], *, at: datetime) -> Callable[[list[str]], Sig
     """A function that makes a sign-up of a row, or tells what is wrong with which column."""
     today = timezone.localdate(at)
     cleaners = [_BY_NAME[name].clean for name in columns]
-    unknown = {"sex": None, "province": None}
+    unknown: dict[str, Any] = {"sex": None, "province": None}
 
     def read(row: list[str]) -> SignUp | Errors:
         if len(row) != len(cleaners):
             message = _("The row has {count} columns instead of {expected}.")
             return [("", InputError("columns", message, count=len(row), expected=len(cleaners)))]
+        try:
+            values = unknown | {name: clean(text) for name, clean, text in zip(columns, cleaners, row, strict=True)}
+            inputs.clean_birth_date(values["birth_date"], today)
+        except InputError:
+            return errors_of(row)
+        return _contradictions(values) or _sign_up(values, at)
+
+    def errors_of(row: list[str]) -> Errors:
         errors: Errors = []
         values: dict[str, Any] = unknown.copy()
         for name, clean, text in zip(columns, cleaners, row, strict=True):
@@ -398,8 +406,7 @@ def reader(columns: Sequence[str], *, at: datetime) -> Callable[[list[str]], Sig
                 inputs.clean_birth_date(values["birth_date"], today)
         except InputError as error:
             errors.append(("birth_date", error))
-        errors += _contradictions(values)
-        return errors or _sign_up(values, at)
+        return errors + _contradictions(values)
 
     return read
 
@@ -409,17 +416,20 @@ def _contradictions(values: dict[str, Any]) -> Errors:
     nik: Nik | None = values.get("nik")
     if nik is None:
         return []
-    doubts = typo_guard(nik, values["birth_date"], values.get("sex")) if "birth_date" in values else []
+    doubts = contradictions(nik, values["birth_date"], values.get("sex")) if "birth_date" in values else []
     if "kk" in values:
         doubts += kk_guard(values["kk"], nik)
     return [(doubt.field, InputError(doubt.code, doubt.message)) for doubt in doubts if doubt.blocking]
+
+
+_SEXES = {sex.value: sex for sex in Sex}
 
 
 def _sign_up(values: dict[str, Any], at: datetime) -> SignUp:
     nik: Nik = values["nik"]
     return SignUp(
         # One NIK, one reference: whoever stands in two files, or in a file that is taken in again, is registered once.
-        reference=UUID(digest("intake", nik.text)),
+        reference=UUID(int=int(digest("intake", nik.text), 16)),
         person=Person(
             name=values["name"],
             email=values["email"],
@@ -428,7 +438,7 @@ def _sign_up(values: dict[str, Any], at: datetime) -> SignUp:
             birth_date=values["birth_date"],
             phone=values["phone"],
         ),
-        sex=values["sex"] or Sex(nik.sex),
+        sex=values["sex"] or _SEXES[nik.sex],
         province=values["province"] or nik.province,
         education=values["education"],
         employment=values["employment"],

@@ -51,14 +51,14 @@ def register(sign_ups: Sequence[SignUp], *, instants: bool = False) -> dict[UUID
         return {}
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         rows = _rows(cursor, sign_ups)
-        new = (_copied(cursor, rows) if len(rows) >= COPIED_FROM else None) or _inserted(cursor, rows)
-        arrived = [sign_up for sign_up in sign_ups if sign_up.reference in new]
+        ids = (_copied(cursor, rows) if len(rows) >= COPIED_FROM else None) or _inserted(cursor, rows)
+        new = [(id, sign_up) for id, sign_up in zip(ids, sign_ups, strict=True) if id]
         enqueue(
             "email",
-            [new[sign_up.reference] for sign_up in arrived],
-            instants=[sign_up.registered_at for sign_up in arrived] if instants else None,
+            [id for id, _ in new],
+            instants=[sign_up.registered_at for _, sign_up in new] if instants else None,
         )
-    return new
+    return {sign_up.reference: id for id, sign_up in new}
 
 
 class _Row(NamedTuple):
@@ -105,23 +105,23 @@ def _rows(cursor: CursorWrapper, sign_ups: Sequence[SignUp]) -> list[_Row]:
     ]
 
 
-def _copied(cursor: CursorWrapper, rows: Sequence[_Row]) -> dict[UUID, int] | None:
+def _copied(cursor: CursorWrapper, rows: Sequence[_Row]) -> list[int] | None:
     """The rows, copied in with ids taken beforehand; None when one of them is there already, and nothing is copied."""
     cursor.execute("SELECT nextval('registrations_registrant_id_seq') FROM generate_series(1, %s)", [len(rows)])
-    new = {row.reference: id for row, (id,) in zip(rows, cursor.fetchall(), strict=True)}
+    ids = [id for (id,) in cursor.fetchall()]
     try:
         with transaction.atomic():
-            lines = (f"{id}\t{row.line}" for row, id in zip(rows, new.values(), strict=True))
+            lines = (f"{id}\t{row.line}" for row, id in zip(rows, ids, strict=True))
             copy_in(cursor, "registrations_registrant", f"id, {_FIELDS}", lines)
-    except (IntegrityError, ValueError):  # ValueError: twice among these very rows
+    except IntegrityError:
         return None
-    lines = (f"{id}\t\\\\x{row.sealed}" for row, id in zip(rows, new.values(), strict=True))
+    lines = (f"{id}\t\\\\x{row.sealed}" for row, id in zip(rows, ids, strict=True))
     copy_in(cursor, "registrations_personaldata", "registrant_id, sealed", lines)
-    return new
+    return ids
 
 
-def _inserted(cursor: CursorWrapper, rows: Sequence[_Row]) -> dict[UUID, int]:
-    """Those of the rows that are not there yet, inserted."""
+def _inserted(cursor: CursorWrapper, rows: Sequence[_Row]) -> list[int | None]:
+    """Those of the rows that are not there yet, inserted; None instead of an id for the others, and for repeated ones."""
     fields = list(zip(*(row.line.split("\t") for row in rows), strict=True))
     cursor.execute(
         f"""
@@ -144,7 +144,8 @@ def _inserted(cursor: CursorWrapper, rows: Sequence[_Row]) -> dict[UUID, int]:
         """,
         [*map(array, fields), array(row.sealed for row in rows)],
     )
-    return dict(cursor.fetchall())
+    new: dict[UUID, int] = dict(cursor.fetchall())
+    return [new.pop(row.reference, None) for row in rows]
 
 
 def send_link(registrant_id: int, *, at: datetime, instant: datetime | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -34,9 +34,8 @@ class NikError(InputError):
     """This cannot be a NIK, or a KK number; `code` and `message` say why."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Nik:
-    """A well-formed NIK, taken apart. `repr` shows none of it: that ends up in logs."""
+class Nik(NamedTuple):
+    """A well-formed NIK, taken apart."""
 
     #: The 16 digits.
     text: str
@@ -51,6 +50,9 @@ class Nik:
     birth_year: int
     sex: int
     serial: int
+
+    def __repr__(self) -> str:
+        return "Nik()"  # none of it: this ends up in logs
 
     def birth_date(self, *, today: date, typed: date | None = None) -> date:
         """The birth date; its century is that of `typed` if this fits, else the later one not after `today`."""
@@ -77,10 +79,7 @@ def parse_nik(text: str) -> Nik:
     province = _PROVINCES.get(nik[:2])
     if province is None:
         raise NikError("province", _("No NIK begins with {digits}: there is no such province."), digits=nik[:2])
-    day, month, year = int(nik[6:8]), int(nik[8:10]), int(nik[10:12])
-    sex = MALE
-    if day > 40:
-        day, sex = day - 40, FEMALE
+    day, month, year, sex = _birth(nik[6:12])
     if not 1 <= day <= 31:
         raise NikError(
             "day",
@@ -95,23 +94,13 @@ def parse_nik(text: str) -> Nik:
             month=nik[8:10],
             year=nik[10:12],
         )
-    return Nik(
-        text=nik,
-        province=province,
-        regency=int(nik[:4]),
-        sub_district=int(nik[4:6]),
-        birth_day=day,
-        birth_month=month,
-        birth_year=year,
-        sex=sex,
-        serial=int(nik[12:]),
-    )
+    return Nik(nik, province, int(nik[:4]), int(nik[4:6]), day, month, year, sex, int(nik[12:]))
 
 
 def parse_kk(text: str) -> str:
     """The 16 digits of a KK number. Raises `NikError`: `empty`, `shortened`, `letters`, `length`, `date`."""
     kk = text if _SIXTEEN.fullmatch(text) else _kk_digits(text)
-    if not _is_date(int(kk[6:8]), int(kk[8:10]), int(kk[10:12])):
+    if not _is_date(*_day_month_year(kk[6:12])):
         raise NikError(
             "date", _("Digits 7-12 of a KK number are the date of the card; this is no date. Did you type your NIK here?")
         )
@@ -148,6 +137,18 @@ def _sixteen_digits(text: str, *, empty: Any, letters: Any, length: Any) -> str:
     if len(digits) != 16:
         raise NikError("length", length, count=len(digits))
     return digits
+
+
+@lru_cache(maxsize=1 << 17)  # more than there are: 36,525 days, and as many of women
+def _birth(digits: str) -> tuple[int, int, int, int]:
+    """Day, month, two-digit year and sex that the digits of a NIK say; there need not be such a date."""
+    day, month, year = _day_month_year(digits)
+    return (day - 40, month, year, FEMALE) if day > 40 else (day, month, year, MALE)
+
+
+@lru_cache(maxsize=1 << 16)
+def _day_month_year(digits: str) -> tuple[int, int, int]:
+    return int(digits[:2]), int(digits[2:4]), int(digits[4:])
 
 
 @lru_cache(maxsize=1 << 16)  # more than there are: 36,525 days
@@ -187,6 +188,11 @@ def typo_guard(nik: Nik, birth_date: date, sex: int | None = None) -> list[Doubt
     wrong digits (42 % blocking) and 94 % of adjacent swaps (66 %) before Dukcapil is asked. With four different digits as
     serial, which nothing here can check, the swaps fall to 75 % (52 %).
     """
+    return contradictions(nik, birth_date, sex) + _unknown_places(nik)
+
+
+def contradictions(nik: Nik, birth_date: date, sex: int | None = None) -> list[Doubt]:
+    """Where the NIK says another birth date or sex than stands beside it: the blocking ones of `typo_guard`."""
     doubts = []
     born = nik._nearest(birth_date)
     if born != birth_date:
@@ -212,18 +218,22 @@ def typo_guard(nik: Nik, birth_date: date, sex: int | None = None) -> list[Doubt
             else _("Digits 7-8 of your NIK are those of a man; you said that you are a woman (day of birth plus 40).")
         )
         doubts.append(Doubt("sex", message, "nik", (7, 8), blocking=True))
+    return doubts
+
+
+def _unknown_places(nik: Nik) -> list[Doubt]:
     if nik.regency not in REGENCIES:
         # Regencies split and their codes retire, but a NIK stays for life: this may well be right.
         message = format_lazy(
             _("Digits 1-4 of your NIK, {digits}, are of no regency that we know. Is that right?"), digits=nik.text[:4]
         )
-        doubts.append(Doubt("regency", message, "nik", (3, 4), blocking=False))
-    elif not 1 <= nik.sub_district <= LAST_SUB_DISTRICT[nik.regency]:
+        return [Doubt("regency", message, "nik", (3, 4), blocking=False)]
+    if not 1 <= nik.sub_district <= LAST_SUB_DISTRICT[nik.regency]:
         message = format_lazy(
             _("Digits 1-6 of your NIK, {digits}, are of no sub-district that we know. Is that right?"), digits=nik.text[:6]
         )
-        doubts.append(Doubt("sub_district", message, "nik", (5, 6), blocking=False))
-    return doubts
+        return [Doubt("sub_district", message, "nik", (5, 6), blocking=False)]
+    return []
 
 
 def kk_guard(kk: str, nik: Nik) -> list[Doubt]:
