@@ -20,13 +20,14 @@ Figures = dict[str, float]
 
 def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     """What is measured, in order: some of it looks at what the part before has left."""
-    from benchmarks import chain, ends, floor, intake, naive, signup
+    from benchmarks import chain, ends, floor, intake, migration, naive, signup
 
     yield "generator", chain.generator
     yield "chain", lambda: chain.measure(people)
     yield "ends", ends.measure
+    yield "migration", migration.measure
     yield "floor", lambda: floor.measure(people)
-    yield "intake", lambda: intake.measure(min(people, 1_000_000))
+    yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure
     yield "signup", signup.measure
 
@@ -50,7 +51,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--people", type=int, default=1_000_000)
     parser.add_argument(
-        "--only", nargs="+", metavar="PART", help="only these parts: generator chain ends floor intake naive signup"
+        "--only",
+        nargs="+",
+        metavar="PART",
+        help="only these parts: generator chain ends migration floor intake naive signup",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prakerja-bench-") as state:

@@ -1,14 +1,12 @@
 """(e) `manage.py intake` of a file, against PostgreSQL's own COPY of the same rows into the same tables, indexes and triggers."""
 
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
 from django.db import connection
 
-from benchmarks.clock import seconds
+from benchmarks.clock import seconds, watched
 from prakerja.simulation import drive, programme
 from prakerja.simulation.population import Population
 from registrations.models import Registrant
@@ -24,16 +22,20 @@ def measure(people: int) -> dict[str, float]:
         _write(path, people)
         with connection.cursor() as cursor:
             cursor.execute("CHECKPOINT")
-        taken = seconds(
-            lambda: subprocess.run(
-                [sys.executable, "manage.py", "intake", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-        )
+        size = path.stat().st_size
+        run = watched("intake", str(path))
         if Registrant.objects.count() != people:
             raise SystemExit("not everybody of the file has been taken in")
         copied = _copy_again(Path(folder))
     drive.forget_everything()
-    return {"intake_per_s": people / taken, "copy_per_s": people / copied, "intake_ratio": copied / taken}
+    return {
+        "intake_people": people,
+        "intake_file_mb": size / 2**20,
+        "intake_per_s": people / run.seconds,
+        "copy_per_s": people / copied,
+        "intake_ratio": copied / run.seconds,
+        "intake_rss_mb": max(run.memory),
+    }
 
 
 def _write(path: Path, people: int) -> None:

@@ -1,7 +1,7 @@
 """The whole programme as processes of its own, to be killed: servers, mock services, web, supervised workers, beat.
 
-Every process here was started here and is ended by its id. The workers reach Dukcapil and the SMS gateway over HTTP, in a mock
-server that keeps its own ledger: the oracle of what they were asked and told.
+Every process here was started here and is ended by its id. The workers reach Dukcapil and two SMS gateways over HTTP, in two mock
+servers that keep ledgers of their own: the oracle of what they were asked and told.
 """
 
 import base64
@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import redis
+
 from prakerja.embedded.servers import PROJECT, Servers
 
 WORKERS = 2
@@ -27,6 +29,16 @@ WORKERS = 2
 RATE = 3000
 
 MISBEHAVING = {"fail_percent": 30, "wrong_schema_percent": 5, "too_many_percent": 2}
+MISBEHAVING_RECEIPTS = {
+    "dropped_percent": 3,
+    "doubled_percent": 5,
+    "late_percent": 10,
+    "late_s": 20,
+    "out_of_order_percent": 10,
+    "replayed_percent": 5,
+    "forged_percent": 2,
+    "unknown_percent": 2,
+}
 
 
 class Rig:
@@ -38,41 +50,31 @@ class Rig:
         self._people = people
         self._options = {"LEASE_SECONDS": str(lease), "BATCH_SIZE": str(batch)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        #: Seconds in which a killed server did not answer.
+        self._broker = redis.Redis(unix_socket_path=str(self.servers.valkey.socket))
+        #: Seconds from the start of a worker until it listens.
+        self.boot = 0.0
+        #: Seconds in which a killed server did not answer, and those of all workers that went into starting killed ones again.
         self.down = 0.0
+        self.booting = 0.0
 
     def __enter__(self) -> Self:
         """Start the servers and make their addresses this process's own; the rest follows with `start`."""
         endpoints = self.servers.start()
         self.port = _free_port()
-        self.mock_ledger = self.state / "mock.jsonl"
         secret = base64.b64encode(secrets.token_bytes(32)).decode()
-        receipts = f"http://127.0.0.1:{self.port}/api/v1/sms/receipts/"
-        mock = self._spawn(
-            "mock",
-            *(
-                "manage.py",
-                "mockservices",
-                "--port",
-                "0",
-                "--keep",
-                str(3 * self._people),
-                "--ledger",
-                str(self.mock_ledger),
-            ),
-            *("--receipts-to", receipts, "--receipt-secret", secret, "--fault", f"all.quota_records={RATE}"),
-            pipe=True,
-        )
-        self.mock = mock.stdout.readline().decode().strip() if mock.stdout else ""
+        receipts = ("--receipts-to", f"http://127.0.0.1:{self.port}/api/v1/sms/receipts/", "--receipt-secret", secret)
+        self.mocks = [self._mock(name, *receipts) for name in ("mock-1", "mock-2")]
         os.environ.update(
             DATABASE_URL=endpoints.database_url,
             REDIS_URL=endpoints.redis_url,
             PRAKERJA_STATE=str(self.state),
             DJANGO_SETTINGS_MODULE="prakerja.settings",
-            DUKCAPIL_URL=self.mock,
-            SMS_URL=self.mock,
+            DUKCAPIL_URL=self.mocks[0],
+            SMS_URL=self.mocks[0],
+            SMS_2_URL=self.mocks[1],
             DUKCAPIL_RATE=str(RATE),
             SMS_RATE=str(RATE),
+            SMS_2_RATE=str(RATE),
             SMS_RECEIPT_SECRETS=secret,
             HINTS="1",
             **self._options,
@@ -84,10 +86,25 @@ class Rig:
             self.kill(name)
         self.servers.destroy()
 
+    def _mock(self, name: str, *receipts: str) -> str:
+        """A mock server's address, when it listens."""
+        keep = ("--keep", str(3 * self._people), "--ledger", str(self.state / f"{name}.jsonl"))
+        quota = ("--fault", f"all.quota_records={RATE}")
+        mock = self._spawn(name, "manage.py", "mockservices", "--port", "0", *keep, *quota, *receipts, pipe=True)
+        return mock.stdout.readline().decode().strip() if mock.stdout else ""
+
     def start(self) -> None:
-        """Start web, workers and beat, on a database that is ready."""
+        """Start web, workers and beat, on a database that is ready, and wait until all workers listen."""
+        start = time.monotonic()
         for name in self.names:
             self._spawn(name, *self._command(name))
+        while self._listening() < WORKERS:
+            time.sleep(0.1)
+        self.boot = time.monotonic() - start
+
+    def _listening(self) -> int:
+        clients: Any = self._broker.client_list()
+        return sum(client["cmd"] == "brpop" and "b" in client["flags"] for client in clients)
 
     @property
     def names(self) -> list[str]:
@@ -156,6 +173,8 @@ class Rig:
             return
         depth = rng.randrange(3)
         below = _descendants(supervisor.pid)
+        if depth < 2 or len(below) < 2:
+            self.booting += self.boot / WORKERS
         if depth == 0 or len(below) < 2:
             self.kill(name)
         else:
@@ -185,17 +204,23 @@ class Rig:
         self.down += time.monotonic() - start
 
     def outage(self, service: str, seconds: float) -> None:
-        self.control({service: {"outage_now_s": seconds}})
+        """Of Dukcapil, or of the first SMS gateway."""
+        self._control(self.mocks[0], {service: {"outage_now_s": seconds}})
 
     def control(self, faults: dict[str, Any]) -> None:
-        """Change the mock server's faults while it runs."""
+        """Change the faults of both mock servers while they run."""
+        for mock in self.mocks:
+            self._control(mock, faults)
+
+    def _control(self, mock: str, faults: dict[str, Any]) -> None:
         request = urllib.request.Request(  # noqa: S310 - our own address
-            f"{self.mock}/control.json", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"
+            f"{mock}/control.json", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"
         )
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
 
-    def ask_mock(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.mock}{path}", timeout=60) as answer:  # noqa: S310
+    def ask_mock(self, number: int, path: str) -> Any:
+        """What the first or second mock server (0 or 1) says at this path."""
+        with urllib.request.urlopen(f"{self.mocks[number]}{path}", timeout=60) as answer:  # noqa: S310
             text = answer.read().decode()
         return (
             [json.loads(line) for line in text.splitlines()] if path.startswith("/ledger/references") else json.loads(text)

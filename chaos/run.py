@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.management import call_command
 from django.db import Error, connection, transaction
 from tqdm import tqdm
 
-from chaos.rig import MISBEHAVING, Rig
+from chaos.rig import MISBEHAVING, MISBEHAVING_RECEIPTS, Rig
 from foundation import mockworld, work
 from foundation.models import ServiceState, SetAside
 from foundation.sms import Sms
@@ -23,10 +23,14 @@ from prakerja.simulation.programme import Fate
 from registrations import funnel
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
 from registrations.stages import DropOff, Stage
+from verification.models import DeliveryState, OneTimeCode
 
 RECOUNTS = 50
 LOOK = 0.2
+#: When no receipt has come for so many seconds, none will: the last try of a call is made 16 s after the one before.
+SILENCE = 18.0
 OUTAGE_SECONDS = 10.0
+SMS_OUTAGE_SECONDS = 30.0
 #: A run that does not come to its end.
 LONGEST = 3600.0
 
@@ -53,6 +57,9 @@ VERDICTS = {
     "birth_date_mismatch": DropOff.BIRTH_DATE_MISMATCH,
 }
 
+#: What the report repeats of a mock service's own ledger.
+_TOLD = ("calls", "records", "calls_by_ending", "asked_again")
+
 Event = tuple[float, str, Callable[[], None]]
 
 
@@ -66,6 +73,9 @@ class Watch:
     longest_wait: float = 0.0
     events: Counter[str] = field(default_factory=Counter)
     outages: float = 0.0
+    #: When the first SMS gateway went down, and how many seconds later the second one took a message.
+    sms_down_at: float | None = None
+    switched_after: float | None = None
 
 
 def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict[str, Any]:
@@ -78,20 +88,23 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict
     watch = Watch()
     events = list(_events(rig, rng, people, watch)) if chaotic else []
     if chaotic:
-        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING})
+        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING, "receipts": MISBEHAVING_RECEIPTS})
     start = time.monotonic()
-    _drive(rig, simulation, batch, events, watch, start)
+    texts = Texts(rig)
+    _drive(rig, simulation, texts, batch, events, watch, start)
     wall = time.monotonic() - start
     rig.control({"all": None, "receipts": {"send_now": True}})
+    acknowledged = _last_receipts(rig)
     report: dict[str, Any] = {
         "wall_s": wall,
         "per_s": people / wall,
-        "downtime_s": rig.down + watch.outages,
+        "downtime_s": {"servers": rig.down, "dukcapil": watch.outages, "workers": rig.booting},
         "kills": dict(watch.events),
         "recounts": watch.recounts,
         "longest_wait_s": watch.longest_wait,
+        "sms_switched_after_s": watch.switched_after,
     }
-    return report | _judge(rig, simulation, watch)
+    return report | _judge(rig, simulation, watch, texts, acknowledged)
 
 
 def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator[Event]:
@@ -109,24 +122,30 @@ def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator
         for _ in range(round(few + (many - few) * share)):
             events.append((rng.uniform(0.02, 0.97), name, lambda act=act: act(rng)))  # type: ignore[misc]
 
-    def outage(service: str) -> None:
-        rig.outage(service, OUTAGE_SECONDS)
+    def no_dukcapil() -> None:
+        rig.outage("dukcapil", OUTAGE_SECONDS)
         watch.outages += OUTAGE_SECONDS
 
-    events.append((0.3, "dukcapil outage", lambda: outage("dukcapil")))
-    events.append((0.6, "sms outage", lambda: outage("sms")))
+    def no_sms() -> None:
+        # Nobody has to wait for this one: there is a second gateway.
+        rig.outage("sms", SMS_OUTAGE_SECONDS)
+        watch.sms_down_at = time.monotonic()
+
+    events.append((0.3, "dukcapil outage", no_dukcapil))
+    events.append((0.6, "sms outage", no_sms))
     yield from sorted(events, key=lambda event: event[0])
 
 
-def _drive(rig: Rig, simulation: Simulation, batch: int, events: list[Event], watch: Watch, start: float) -> None:
+def _drive(
+    rig: Rig, simulation: Simulation, texts: "Texts", batch: int, events: list[Event], watch: Watch, start: float
+) -> None:
     """Be the inhabitants until nothing is left to do, and let the events happen as far as people have come."""
-    texts = Texts(rig)
     looked = 0.0
     with tqdm(total=simulation.goal, unit=" climbs", file=sys.stderr, mininterval=1) as bar:
         while True:
             try:
                 for _ in simulation.work(batch=batch, pipeline=False):
-                    texts.bring()
+                    texts.bring(watch)
                     if time.monotonic() - looked > LOOK:
                         looked = time.monotonic()
                         rig.mind()
@@ -139,7 +158,7 @@ def _drive(rig: Rig, simulation: Simulation, batch: int, events: list[Event], wa
                             act()
                     if time.monotonic() - start > LONGEST:
                         raise TimeoutError("the run does not come to its end")
-                if not texts.bring():
+                if not texts.bring(watch):
                     return
             except Error:
                 connection.close()  # PostgreSQL was killed, perhaps under our own hands
@@ -159,25 +178,80 @@ def _look(watch: Watch, progress: float) -> None:
 
 
 class Texts:
-    """Brings the SMS that the mock gateway has delivered to the inhabitants."""
+    """Brings the SMS that the mock gateways have delivered to the inhabitants."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._last = 0
+        self._last = [0] * len(rig.mocks)
+        #: The text that somebody has got under each reference.
+        self._texts: dict[str, str] = {}
+        #: References under which somebody got another text.
+        self.changed: set[str] = set()
 
-    def bring(self) -> int:
+    def bring(self, watch: Watch) -> int:
         """How many there were. None is lost when PostgreSQL is: they are asked for again."""
-        found = self._rig.ask_mock(f"/phone?after={self._last}")
-        if found["messages"]:
+        return sum(self._bring(number, watch) for number in range(len(self._last)))
+
+    def _bring(self, number: int, watch: Watch) -> int:
+        found = self._rig.ask_mock(number, f"/phone?after={self._last[number]}")
+        texts = [Sms(message["reference"], message["to"], message["text"]) for message in found["messages"]]
+        if texts:
+            self.changed.update(
+                text.reference for text in texts if self._texts.setdefault(text.reference, text.text) != text.text
+            )
+            if number == 1 and watch.sms_down_at and watch.switched_after is None:
+                watch.switched_after = time.monotonic() - watch.sms_down_at
             with transaction.atomic():
-                mockworld.deliver(
-                    "sms", [Sms(message["reference"], message["to"], message["text"]) for message in found["messages"]]
-                )
-        self._last = found["last"]
-        return len(found["messages"])
+                mockworld.deliver("sms", texts)
+        self._last[number] = found["last"]
+        return len(texts)
 
 
-def _judge(rig: Rig, simulation: Simulation, watch: Watch) -> dict[str, Any]:
+class Acknowledged(NamedTuple):
+    """What we have acknowledged to the gateways of one message, and what the truth is."""
+
+    said: set[str]
+    truths: set[str]
+
+
+def _last_receipts(rig: Rig) -> dict[str, Acknowledged]:
+    """All receipts, by reference, when no more of them come."""
+    counts, since = -1, time.monotonic()
+    while time.monotonic() - since < SILENCE:
+        ledgers = [rig.ask_mock(number, "/ledger")["receipts"] for number in range(len(rig.mocks))]
+        found = sum(sum(ledger["calls"]["true"].values()) for ledger in ledgers)
+        if found != counts:
+            counts, since = found, time.monotonic()
+        time.sleep(0.5)
+    receipts: dict[str, Acknowledged] = {}
+    for number in range(len(rig.mocks)):
+        for entry in rig.ask_mock(number, "/ledger/references?service=sms"):
+            if told := entry.get("receipts"):
+                known = receipts.setdefault(entry["reference"], Acknowledged(set(), set()))
+                known.said.update(told["acknowledged"])
+                known.truths.add(told["truth"])
+    return receipts
+
+
+def _misjudged(receipts: dict[str, Acknowledged]) -> tuple[list[str], list[str]]:
+    """Messages of which we say less than we have acknowledged, and those of which we say what nobody has truly told us."""
+    states = {"sent": DeliveryState.SENT, "failed": DeliveryState.FAILED, "delivered": DeliveryState.DELIVERED}
+    lower, untrue = [], []
+    for id, challenge, delivery in OneTimeCode.objects.values_list("registrant_id", "challenge", "delivery"):
+        reference = f"{id}.{challenge.hex}"
+        known = receipts.get(reference, Acknowledged(set(), set()))
+        state = delivery % 10
+        if state < max((states[word] for word in known.said), default=0):
+            lower.append(reference)
+        ends = {states[word] for word in known.truths}
+        if state in (DeliveryState.FAILED, DeliveryState.DELIVERED) and state not in ends:
+            untrue.append(reference)
+    return lower, untrue
+
+
+def _judge(
+    rig: Rig, simulation: Simulation, watch: Watch, texts: Texts, acknowledged: dict[str, Acknowledged]
+) -> dict[str, Any]:
     """Hold the end state against the programme and against the oracle."""
     people = {
         reference.int & 0xFFFFFFFF: (stage, reason, str(id))
@@ -197,37 +271,53 @@ def _judge(rig: Rig, simulation: Simulation, watch: Watch) -> dict[str, Any]:
         != [plan.registered, plan.email_verified, plan.identity_verified, plan.phone_verified]
     ]
     owners = [owner._default_manager.count() for owner in (EmailOwner, NikOwner, PhoneOwner)]
-    ledger = rig.ask_mock("/ledger")
-    asked = rig.ask_mock("/ledger/references?service=dukcapil")
+    ledgers = [rig.ask_mock(number, "/ledger") for number in range(len(rig.mocks))]
+    dukcapil, gateways = ledgers[0]["services"]["dukcapil"], [ledger["services"]["sms"] for ledger in ledgers]
+    asked = rig.ask_mock(0, "/ledger/references?service=dukcapil")
     by_id = {id: (stage, reason) for stage, reason, id in people.values()}
     lied = [entry["reference"] for entry in asked if entry["told"] not in (None, entry["truth"])]
     against = [entry["reference"] for entry in asked if not _agrees(entry["truth"], *by_id[entry["reference"]])]
-    texts = ledger["services"]["sms"]
+    lower, untrue = _misjudged(acknowledged)
     promises = {
         "somebody is lost": lost,
         "somebody stands where they should not": astray,
         "a wave's figures are not the programme's": figures,
+        "a rung was skipped": _skipped(),
         "verified people and owners differ": owners != [rung.people for rung in funnel.read().rungs[1:4]],
         "the ledger differed from the people during the run": watch.differences,
         "the ledger differs from the people": funnel.recount().differences,
         "a verdict was told that is not the registry's": lied,
         "somebody stands against the registry's verdict": against,
         "somebody was set aside": SetAside.objects.count(),
-        "Dukcapil was asked above its quota": ledger["services"]["dukcapil"]["calls_above_quota"],
-        "the SMS gateway was asked above its quota": texts["calls_above_quota"],
-        "a challenge was sent with two codes": texts["with_several_texts"],
+        "Dukcapil was asked above its quota": dukcapil["calls_above_quota"],
+        "an SMS gateway was asked above its quota": sum(gateway["calls_above_quota"] for gateway in gateways),
+        "a challenge was sent with two codes": sorted(texts.changed),
+        "an SMS was sent twice without a fault": not watch.events and sum(gateway["done_again"] for gateway in gateways),
+        "less is known of an SMS than its receipts told": lower,
+        "a forged receipt was believed": untrue,
         "work waited for more than a minute": watch.longest_wait > 60,
+        "another SMS gateway took over after more than a minute": watch.sms_down_at
+        and (watch.switched_after is None or watch.switched_after > 60),
         "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
     }
     return {
         "funnel": [rung.people for rung in funnel.read().rungs[:4]],
-        "dukcapil": {
-            name: ledger["services"]["dukcapil"][name] for name in ("calls", "records", "calls_by_ending", "asked_again")
-        },
-        "sms": {name: texts[name] for name in ("calls", "records", "calls_by_ending", "asked_again", "done_again")},
+        "dukcapil": {name: dukcapil[name] for name in _TOLD},
+        "sms": [{name: gateway[name] for name in (*_TOLD, "done_again")} for gateway in gateways],
+        "receipts": [ledger["receipts"] for ledger in ledgers],
         "broken": [promise for promise, found in promises.items() if found],
         "examples": {promise: found[:5] for promise, found in promises.items() if isinstance(found, list) and found},
     }
+
+
+def _skipped() -> int:
+    """How many people have not climbed each rung below the one they stand on, or one above it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM registrations_registrant"
+            " WHERE num_nonnulls(email_verified_at, identity_verified_at, phone_verified_at) <> stage - 1"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _right(fate: Fate, stage: int, reason: int) -> bool:

@@ -11,7 +11,6 @@ poison record stands alone; that one is set aside after three attempts, and the 
 
 import logging
 import random
-import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +19,11 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from kombu.exceptions import OperationalError as BrokerDown
 
 from foundation import pg, services
+from foundation.hints import send_hint
 from foundation.models import SetAside
 from foundation.pg import array, instant
 from foundation.sealing import seal, unseal
@@ -206,13 +204,16 @@ class Claim:
         for half in _halves(items):
             enqueue_items(self.queue, half, unknowns=self.unknowns + 1, wait=_wait(self.unknowns))
 
-    def put_back(self, *, after: float | None = None) -> None:
-        """The service knew nothing of any item: all of it is asked again later, whole unless it had failed before."""
+    def put_back(self, *, after: float | None = None, probe: bool = False) -> None:
+        """The service knew nothing of any item: all of it is asked again later, whole unless it had failed before.
+
+        That a `probe` failed says nothing against its item: nobody else would have been answered.
+        """
         parts = _halves(self.items) if self.unknowns else [self.items]
         wait = _wait(self.unknowns) if after is None else after
         with self.settling():
             for part in parts:
-                enqueue_items(self.queue, part, unknowns=self.unknowns + 1, wait=wait)
+                enqueue_items(self.queue, part, unknowns=self.unknowns + (not probe), wait=wait)
 
     def isolate(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
         """An error of ours: cut the claim in two, or set its only item aside when it has failed often enough."""
@@ -261,7 +262,7 @@ def work_off(
     except Unavailable as trouble:
         if service:
             services.failed(service, retry_after=trouble.retry_after)
-        claim.put_back(after=trouble.retry_after)
+        claim.put_back(after=trouble.retry_after, probe=allowed == 1 < size)
     except LeaseLost:
         log.warning("%s: the lease ran out before %s items were settled", queue, len(claim.items))
     except (OperationalError, InterfaceError):
@@ -309,24 +310,6 @@ def _wait(unknowns: int) -> float:
     """Seconds until the next try: longer each time, with jitter so that a returning service is not stormed."""
     longest = min(LONGEST_WAIT, FIRST_WAIT * LONGER**unknowns)
     return random.uniform(longest / 2, longest)
-
-
-# Hints
-
-
-_quiet_until = 0.0
-
-
-def send_hint(queue: str) -> None:
-    """Tell a worker of `queue` that there may be something to do. A hint that cannot be sent is made up by the sweeper."""
-    global _quiet_until
-    if not settings.HINTS or time.monotonic() < _quiet_until:
-        return
-    try:
-        current_app.send_task(f"work.{queue}", queue=queue, retry=False, expires=60, ignore_result=True)
-    except BrokerDown:
-        _quiet_until = time.monotonic() + 5  # a sign-up must not wait for a dead broker each time
-        log.warning("no broker: hints pause for 5 s")
 
 
 def sweep() -> list[str]:

@@ -106,6 +106,9 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
+#: A claim (see foundation/work.py) whose worker has not settled after this is given to another, in seconds.
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=60.0)
+
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         **env.db_url("DATABASE_URL", default="postgres://prakerja@127.0.0.1/prakerja"),
@@ -113,7 +116,26 @@ DATABASES: dict[str, dict[str, Any]] = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 5
+#: When the network falls silent, both ends give each other up within half a minute: a worker tries again, and the database
+#: lets go of what a host that is cut off had locked, before its lease is over. Without these, it would take two hours.
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": " ".join(
+        f"-c {name}={value}"
+        for name, value in {
+            "idle_in_transaction_session_timeout": f"{LEASE_SECONDS / 2 * 1000:.0f}ms",
+            "tcp_keepalives_idle": 10,
+            "tcp_keepalives_interval": 5,
+            "tcp_keepalives_count": 3,
+            "tcp_user_timeout": "15s",
+        }.items()
+    ),
+    **DATABASES["default"].get("OPTIONS", {}),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 #: Celery's broker; it holds hints only and may be erased at any moment.
@@ -235,8 +257,6 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kartu Prakerja <info
 
 # The pipeline: see foundation/work.py.
 
-#: A claim whose worker has not settled after this is given to another, in seconds.
-LEASE_SECONDS = env.float("LEASE_SECONDS", default=60.0)
 #: How many people a worker takes in hand at once.
 BATCH_SIZE = env.int("BATCH_SIZE", default=2000)
 #: Whether workers are told at once of new work; without, they find it when the sweeper comes by.

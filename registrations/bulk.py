@@ -10,28 +10,19 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from uuid import UUID
 
-from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from foundation.sealing import digest
-from registrations import inputs
-from registrations.inputs import InputError
+from registrations import rows
 from registrations.intake import SignUp, register
-from registrations.models import Education, Employment, Sex
-from registrations.nik import Nik, contradictions, kk_guard, parse_kk, parse_nik
-from registrations.person import Person
-from registrations.regions import Province
 
 #: A block is a little longer than so many bytes, which are some five thousand people: those of one transaction.
 BLOCK = 1024 * 1024
@@ -48,120 +39,6 @@ class BadFile(Exception):
 
     def __str__(self) -> str:
         return str(self.message)
-
-
-# What the columns may say ---------------------------------------------------------------------------------------------
-
-
-def _one_of(words: Mapping[str, Any], message: Any) -> Callable[[str], Any]:
-    """Takes one of these words, in upper or lower case, with blanks, dashes or underscores between its parts."""
-
-    @lru_cache(maxsize=1024)
-    def clean(text: str) -> Any:
-        try:
-            return words[" ".join(text.lower().replace("_", " ").replace("-", " ").split())]
-        except KeyError:
-            raise InputError("unknown_word", message) from None
-
-    return clean
-
-
-def _words(enum: Iterable[Any], **more: str) -> dict[str, Any]:
-    """Each member by its name, and by the Indonesian words given for it."""
-    words = {}
-    for member in enum:
-        for word in (member.name, *more.get(member.name, "").split(", ")):
-            words[word.lower().replace("_", " ")] = member
-    words.pop("", None)
-    return words
-
-
-_YES_NO = {"ya": True, "yes": True, "true": True, "1": True, "tidak": False, "no": False, "false": False, "0": False}
-
-_yes_or_no = _one_of(_YES_NO, _("Write ya or tidak."))
-_sex = _one_of(
-    _words(Sex, MALE="m, l, laki laki, pria", FEMALE="f, p, perempuan, wanita") | {"": None},
-    _("Write laki-laki or perempuan."),
-)
-_education = _one_of(
-    _words(
-        Education,
-        PRIMARY="sd, mi, paket a, tidak sekolah",
-        JUNIOR="smp, mts, sltp, paket b",
-        SENIOR="sma, smk, smu, ma, slta, paket c",
-        DIPLOMA="d1, d2, d3, d4",
-        DEGREE="s1, s2, s3, sarjana",
-    ),
-    _("Write sd, smp, sma, diploma or sarjana."),
-)
-_employment = _one_of(
-    _words(
-        Employment,
-        JOB_SEEKER="mencari kerja, pencari kerja",
-        LAID_OFF="phk, terkena phk",
-        FURLOUGHED="dirumahkan",
-        INFORMAL="usaha sendiri, wirausaha, pekerja informal",
-        EMPLOYED="bekerja",
-    ),
-    _("Write mencari kerja, phk, dirumahkan, usaha sendiri or bekerja."),
-)
-_province = _one_of(
-    _words(Province) | {str(province.value): province for province in Province} | {"": None},
-    _("Write the name of a province, or the two digits of its code."),
-)
-
-
-def _consent(text: str) -> bool:
-    if not _yes_or_no(text):
-        raise InputError("consent", _("Without their consent nobody is registered."))
-    return True
-
-
-@lru_cache(maxsize=1 << 16)
-def _birth_date(text: str) -> date:
-    """1995-08-17, or with the day first and dashes, slashes or dots between: 17-08-1995, 17/8/1995."""
-    parts = text.strip().replace("/", "-").replace(".", "-").split("-")
-    if len(parts) == 3 and all(part.isascii() and part.isdigit() for part in parts):
-        year, month, day = parts if len(parts[0]) == 4 else reversed(parts)
-        if len(year) == 4 and len(month) <= 2 and len(day) <= 2:
-            with suppress(ValueError):
-                return date(int(year), int(month), int(day))
-            raise InputError("no_such_date", _("There is no such date: check day, month and year."))
-    raise InputError("invalid", _("Write the birth date as 1995-08-17 or 17-08-1995."))
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    #: Raises `InputError`.
-    clean: Callable[[str], Any]
-    #: Whether the column may be missing, and its values empty: the NIK says it too.
-    optional: bool = False
-
-
-COLUMNS = (
-    Column("name", inputs.clean_name),
-    Column("email", inputs.clean_email),
-    Column("nik", parse_nik),
-    Column("kk", parse_kk),
-    Column("birth_date", _birth_date),
-    Column("phone", inputs.clean_phone),
-    Column("sex", _sex, optional=True),
-    Column("province", _province, optional=True),
-    Column("education", _education),
-    Column("employment", _employment),
-    Column("citizen", _yes_or_no),
-    Column("studying", _yes_or_no),
-    Column("consent", _consent),
-)
-_BY_NAME = {column.name: column for column in COLUMNS}
-
-#: Somebody made up: no issuer uses serial 0000.
-TEMPLATE = (
-    ",".join(_BY_NAME),
-    "Siti Rahmawati,siti@contoh.example,3273015708950000,3273011203160000,1995-08-17,081234567890,"
-    "perempuan,Jawa Barat,sma,mencari kerja,ya,tidak,ya",
-)
 
 
 # The file as a whole --------------------------------------------------------------------------------------------------
@@ -295,15 +172,15 @@ def _rows(text: str, delimiter: str, *, line: int) -> Iterator[tuple[int, list[s
 def _columns(header: list[str]) -> tuple[str, ...]:
     columns = tuple(name.strip().lower() for name in header)
     # Somebody's data may stand there instead: it is not repeated.
-    if not _BY_NAME.keys() & set(columns):
-        raise BadFile(_("The first line does not name the columns. They are: {names}."), names=", ".join(_BY_NAME))
-    if unknown := [name for name in columns if name not in _BY_NAME]:
+    if not rows.BY_NAME.keys() & set(columns):
+        raise BadFile(_("The first line does not name the columns. They are: {names}."), names=", ".join(rows.BY_NAME))
+    if unknown := [name for name in columns if name not in rows.BY_NAME]:
         raise BadFile(
-            _("There is no column {names}. The columns are: {known}."), names=_listed(unknown), known=", ".join(_BY_NAME)
+            _("There is no column {names}. The columns are: {known}."), names=_listed(unknown), known=", ".join(rows.BY_NAME)
         )
     if twice := {name for name in columns if columns.count(name) > 1}:
         raise BadFile(_("More than one column is called {names}."), names=_listed(sorted(twice)))
-    if missing := [column.name for column in COLUMNS if not column.optional and column.name not in columns]:
+    if missing := [column.name for column in rows.COLUMNS if not column.optional and column.name not in columns]:
         raise BadFile(_("The file lacks the column {names}."), names=_listed(missing))
     return columns
 
@@ -343,20 +220,19 @@ def take_in(form: Form, block: Block, *, at: datetime, dry: bool = False) -> Out
 
     Who is registered already, or stands in the block twice, is left as they are: harmless when repeated.
     """
-    read = reader(form.columns, at=at)
+    found = [(line, row) for line, row in _rows_of(form, block) if any(row)]
     sign_ups: dict[str, SignUp] = {}
     right = bad = 0
     wrong: list[Wrong] = []
-    for line, row in _rows_of(form, block):
-        if not any(row):
-            continue
-        match read(row):
-            case SignUp() as sign_up:
+    outcomes = rows.read(form.columns, [row for _line, row in found], at=at)
+    for (line, _row), outcome in zip(found, outcomes, strict=True):
+        match outcome:
+            case SignUp():
                 right += 1
-                sign_ups.setdefault(sign_up.person.nik, sign_up)
+                sign_ups.setdefault(outcome.person.nik, outcome)
             case errors:
                 bad += 1
-                wrong.extend(Wrong(line, field, str(_told(field, error))) for field, error in errors)
+                wrong.extend(Wrong(line, field, str(rows.told(field, error))) for field, error in errors)
     new: Mapping[UUID, int] = {}
     if sign_ups and not dry:
         # In the same order everywhere: blocks with the same people wait for each other, but never each for the other.
@@ -371,92 +247,3 @@ def _rows_of(form: Form, block: Block) -> Iterator[tuple[int, list[str]]]:
         if _identity(file) != form.identity:
             raise BadFile(_("The file has changed while it was read."))
     return _rows(raw.decode(), form.delimiter, line=block.line)
-
-
-Errors = list[tuple[str, InputError]]
-
-
-def reader(columns: Sequence[str], *, at: datetime) -> Callable[[list[str]], SignUp | Errors]:
-    """A function that makes a sign-up of a row, or tells what is wrong with which column."""
-    today = timezone.localdate(at)
-    cleaners = [_BY_NAME[name].clean for name in columns]
-    unknown: dict[str, Any] = {"sex": None, "province": None}
-
-    def read(row: list[str]) -> SignUp | Errors:
-        if len(row) != len(cleaners):
-            message = _("The row has {count} columns instead of {expected}.")
-            return [("", InputError("columns", message, count=len(row), expected=len(cleaners)))]
-        try:
-            values = unknown | {name: clean(text) for name, clean, text in zip(columns, cleaners, row, strict=True)}
-            inputs.clean_birth_date(values["birth_date"], today)
-        except InputError:
-            return errors_of(row)
-        return _contradictions(values) or _sign_up(values, at)
-
-    def errors_of(row: list[str]) -> Errors:
-        errors: Errors = []
-        values: dict[str, Any] = unknown.copy()
-        for name, clean, text in zip(columns, cleaners, row, strict=True):
-            try:
-                values[name] = clean(text)
-            except InputError as error:
-                errors.append((name, error))
-        try:
-            if "birth_date" in values:
-                inputs.clean_birth_date(values["birth_date"], today)
-        except InputError as error:
-            errors.append(("birth_date", error))
-        return errors + _contradictions(values)
-
-    return read
-
-
-def _contradictions(values: dict[str, Any]) -> Errors:
-    """The typo guard of the sign-up form. Mere doubts pass: nobody is there to confirm."""
-    nik: Nik | None = values.get("nik")
-    if nik is None:
-        return []
-    doubts = contradictions(nik, values["birth_date"], values.get("sex")) if "birth_date" in values else []
-    if "kk" in values:
-        doubts += kk_guard(values["kk"], nik)
-    return [(doubt.field, InputError(doubt.code, doubt.message)) for doubt in doubts if doubt.blocking]
-
-
-_SEXES = {sex.value: sex for sex in Sex}
-
-
-def _sign_up(values: dict[str, Any], at: datetime) -> SignUp:
-    nik: Nik = values["nik"]
-    return SignUp(
-        # One NIK, one reference: whoever stands in two files, or in a file that is taken in again, is registered once.
-        reference=UUID(int=int(digest("intake", nik.text), 16)),
-        person=Person(
-            name=values["name"],
-            email=values["email"],
-            nik=nik.text,
-            kk=values["kk"],
-            birth_date=values["birth_date"],
-            phone=values["phone"],
-        ),
-        sex=values["sex"] or _SEXES[nik.sex],
-        province=values["province"] or nik.province,
-        education=values["education"],
-        employment=values["employment"],
-        citizen=values["citizen"],
-        studying=values["studying"],
-        registered_at=at,
-    )
-
-
-#: What repeats some of the digits where people read of their own data, said without them.
-_WITHOUT_DIGITS: Mapping[tuple[str, str], Any] = {
-    ("nik", "province"): _("No NIK begins with these two digits: there is no such province."),
-    ("nik", "day"): _("Digits 7-8 of a NIK are the day of birth: 01-31, or 41-71 for a woman."),
-    ("nik", "date"): _("Digits 7-12 of a NIK are the birth date. These are none."),
-    ("nik", "birth_date"): _("Digits 7-12 of the NIK say another birth date than this row."),
-    ("nik", "sex"): _("Digits 7-8 of the NIK say another sex than this row."),
-}
-
-
-def _told(field: str, error: InputError) -> Any:
-    return _WITHOUT_DIGITS.get((field, error.code), error.message)

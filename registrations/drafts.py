@@ -1,11 +1,11 @@
 """Sign-ups in progress: kept sealed from the first page on, so that nothing typed is lost, on any device."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
@@ -20,7 +20,6 @@ from registrations.ownership import owner_of
 from registrations.person import email_digest
 
 _COLUMNS = [field.attname for field in Draft._meta.concrete_fields]
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 #: A sign-up that has not been touched for so long has been given up.
 LIFE = timedelta(days=30)
@@ -55,7 +54,7 @@ def find(id: UUID) -> Draft | None:
 
 def answers(draft: Draft) -> dict[str, Any]:
     """What has been answered so far, as plain JSON values by name."""
-    found: dict[str, Any] = json.loads(unseal(draft.sealed, _place(draft.id)))
+    found: dict[str, Any] = orjson.loads(unseal(draft.sealed, _place(draft.id)))
     return found
 
 
@@ -162,7 +161,7 @@ def forget(now: datetime) -> int:
 
 
 def _sealed(draft: Draft, answers: Mapping[str, Any]) -> bytes:
-    return seal(_write(answers).encode(), _place(draft.id))
+    return seal(orjson.dumps(answers), _place(draft.id))
 
 
 def _place(id: UUID) -> bytes:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from celery import shared_task
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from foundation import outbox, services, work
+from foundation.hints import send_hint
 from verification import identity, links, phone, signin
 
 #: A task gives its worker free after so many seconds: well before the broker takes it for lost.
@@ -37,7 +38,7 @@ def _work_off(queue: str) -> None:
     while time.monotonic() < end:
         if not BATCHES[queue]():
             return
-    work.send_hint(queue)
+    send_hint(queue)
 
 
 @shared_task(name="work.email", queue="email")
@@ -67,14 +68,10 @@ def send_messages() -> None:
 @shared_task(name="work.sweep")
 def sweep() -> None:
     """Wake workers for whatever is due: lost hints, dead workers' leases. Two sweepers at once are one too many, not harmful."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [SWEEP_LOCK])
-        if not cursor.fetchone()[0]:
-            return
-        try:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
+        if cursor.fetchone()[0]:
             work.sweep()
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [SWEEP_LOCK])
 
 
 @shared_task(name="sign_in_links.forget")

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from foundation.processes import in_order
-from registrations import bulk
+from registrations import bulk, rows
 
 #: So many faults are shown in the terminal when no file is named for them.
 SHOWN = 20
@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["template"]:
-            self.stdout.write("\n".join(bulk.TEMPLATE))
+            self.stdout.write("\n".join(rows.TEMPLATE))
             return
         try:
             bad = self._take_in(options)

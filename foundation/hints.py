@@ -1,0 +1,86 @@
+"""Hints: messages by which workers learn at once that there may be something to do in a queue.
+
+They are sent from a thread of its own, so that nobody who signs up waits for the broker, and no more often than is of use:
+however many ask for it meanwhile, a queue gets one hint. None of them matters; what is lost, the sweeper makes up for.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import OperationalError as BrokerDown
+
+log = logging.getLogger(__name__)
+
+#: Between two hints for one queue, in seconds.
+GAP = 0.05
+#: How long nothing is sent when there is no broker.
+PAUSE = 5.0
+#: How long the end of the process waits for what is still to be sent.
+LAST_WAIT = 4.0
+
+
+def send_hint(queue: str) -> None:
+    """Have a worker of `queue` told, soon."""
+    if settings.HINTS:
+        _sender.send(queue)
+
+
+class _Sender:
+    """The thread, which starts with the first hint of a process."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._queues: set[str] = set()
+        self._sending = False
+        self._thread: threading.Thread | None = None
+
+    def send(self, queue: str) -> None:
+        with self._changed:
+            self._queues.add(queue)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until everything is sent, for so long at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._queues and not self._sending, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._sending = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._queues)
+                queues, self._queues, self._sending = self._queues, set(), True
+            try:
+                for queue in sorted(queues):
+                    current_app.send_task(f"work.{queue}", queue=queue, retry=False, expires=60, ignore_result=True)
+            except BrokerDown:
+                log.warning("no broker: hints pause for %.0f s", PAUSE)
+                with self._changed:
+                    self._queues, self._sending = set(), False
+                    self._changed.notify_all()
+                time.sleep(PAUSE)
+            except Exception:
+                log.exception("a hint was not sent")
+            time.sleep(GAP)
+
+
+_sender = _Sender()
+
+
+def _anew() -> None:
+    """A forked process has no thread, and perhaps somebody else's lock."""
+    global _sender
+    _sender = _Sender()
+
+
+os.register_at_fork(after_in_child=_anew)
+atexit.register(lambda: _sender.drain(LAST_WAIT))

@@ -1,0 +1,73 @@
+"""Hints: nobody waits for the broker, and however many ask, a queue gets few messages."""
+
+import os
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+import redis
+
+from foundation import hints
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def queue():
+    """A queue of the test's own, and how many messages wait in it."""
+    client = redis.Redis.from_url(os.environ["REDIS_URL"].replace("redis+socket", "unix").replace("virtual_host", "db"))
+    name = f"hints-{uuid4().hex}"
+    yield name, lambda: client.llen(name)
+    client.delete(name)
+
+
+def test_however_many_ask_a_queue_gets_few_messages(settings, queue):
+    settings.HINTS = True
+    name, waiting = queue
+
+    for _ in range(200):
+        hints.send_hint(name)
+    hints._sender.drain(10)
+
+    assert 1 <= waiting() <= 20
+
+
+def test_one_who_asks_later_gets_a_message_of_their_own(settings, queue):
+    settings.HINTS = True
+    name, waiting = queue
+
+    for _ in range(2):
+        hints.send_hint(name)
+        hints._sender.drain(10)
+
+    assert waiting() == 2
+
+
+def test_without_hints_nothing_is_sent(settings, queue):
+    settings.HINTS = False
+    name, waiting = queue
+
+    hints.send_hint(name)
+    hints._sender.drain(10)
+
+    assert waiting() == 0
+
+
+def test_nobody_waits_for_a_broker_that_is_not_there():
+    asked = "import time, django; django.setup(); from foundation.hints import send_hint; start = time.monotonic();"
+    asked += "[send_hint('email') for _ in range(100)]; print(time.monotonic() - start)"
+    environment = os.environ | {
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "HINTS": "1",
+        "DJANGO_SETTINGS_MODULE": "prakerja.settings",
+    }
+
+    start = time.monotonic()
+    told = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert float(told.stdout) < 0.5
+    assert "no broker" in told.stderr
+    assert time.monotonic() - start < 20, "nor does the end of the process wait for long"
