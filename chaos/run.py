@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.core.management import call_command
@@ -78,7 +80,7 @@ class Watch:
     switched_after: float | None = None
 
 
-def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict[str, Any]:
+def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: bool) -> dict[str, Any]:
     """Drive the programme to its end on this rig; the report, with the promises that were not kept as `broken`."""
     call_command("migrate", verbosity=0)
     rig.start()
@@ -86,8 +88,10 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict
     simulation = drive.begin(plans, scale=Fraction(people, programme.REGISTERED), seed=seed, batch=batch)
     rng = random.Random(seed)
     watch = Watch()
-    events = list(_events(rig, rng, people, watch)) if chaotic else []
-    if chaotic:
+    events = sorted(
+        [*(_outages(rig, watch) if trouble else ()), *(_kills(rig, rng, people) if kills else ())], key=itemgetter(0)
+    )
+    if trouble:
         rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING, "receipts": MISBEHAVING_RECEIPTS})
     start = time.monotonic()
     texts = Texts(rig)
@@ -107,8 +111,8 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, chaotic: bool) -> dict
     return report | _judge(rig, simulation, watch, texts, acknowledged)
 
 
-def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator[Event]:
-    """What goes wrong, and at which share of all climbs."""
+def _kills(rig: Rig, rng: random.Random, people: int) -> Iterator[Event]:
+    """Who is killed, and at which share of all climbs."""
     share = min(1.0, max(0.0, (people - 5000) / 95_000))
     acts = {
         "worker": rig.kill_worker,
@@ -116,12 +120,12 @@ def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator
         "database": rig.kill_database,
         "beat": rig.kill_beat,
     }
-    events: list[Event] = []
     for name, (few, many) in KILLS.items():
-        act = acts[name]
         for _ in range(round(few + (many - few) * share)):
-            events.append((rng.uniform(0.02, 0.97), name, lambda act=act: act(rng)))  # type: ignore[misc]
+            yield rng.uniform(0.02, 0.97), name, partial(acts[name], rng)
 
+
+def _outages(rig: Rig, watch: Watch) -> Iterator[Event]:
     def no_dukcapil() -> None:
         rig.outage("dukcapil", OUTAGE_SECONDS)
         watch.outages += OUTAGE_SECONDS
@@ -131,9 +135,8 @@ def _events(rig: Rig, rng: random.Random, people: int, watch: Watch) -> Iterator
         rig.outage("sms", SMS_OUTAGE_SECONDS)
         watch.sms_down_at = time.monotonic()
 
-    events.append((0.3, "dukcapil outage", no_dukcapil))
-    events.append((0.6, "sms outage", no_sms))
-    yield from sorted(events, key=lambda event: event[0])
+    yield 0.3, "dukcapil outage", no_dukcapil
+    yield 0.6, "sms outage", no_sms
 
 
 def _drive(

@@ -12,8 +12,8 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from psycopg2.errors import LockNotAvailable
 
-#: Seconds that a lock is waited for, and between two tries.
-LOCK, PAUSE = 1.0, 0.5
+#: Seconds that a lock is waited for (with what comes on top, nobody waits for more than one), and between two tries.
+LOCK, PAUSE = 0.9, 0.5
 TRIES = 120
 
 
