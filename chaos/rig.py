@@ -205,18 +205,15 @@ class Rig:
 
     def outage(self, service: str, seconds: float) -> None:
         """Of Dukcapil, or of the first SMS gateway."""
-        self._control(self.mocks[0], {service: {"outage_now_s": seconds}})
+        self.control({service: {"outage_now_s": seconds}}, of=self.mocks[:1])
 
-    def control(self, faults: dict[str, Any]) -> None:
-        """Change the faults of both mock servers while they run."""
-        for mock in self.mocks:
-            self._control(mock, faults)
-
-    def _control(self, mock: str, faults: dict[str, Any]) -> None:
-        request = urllib.request.Request(  # noqa: S310 - our own address
-            f"{mock}/control.json", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"
-        )
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    def control(self, faults: dict[str, Any], *, of: Sequence[str] = ()) -> None:
+        """Change the faults of these mock servers, or of all, while they run."""
+        for mock in of or self.mocks:
+            request = urllib.request.Request(  # noqa: S310 - our own address
+                f"{mock}/control.json", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="PUT"
+            )
+            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
 
     def ask_mock(self, number: int, path: str) -> Any:
         """What the first or second mock server (0 or 1) says at this path."""

@@ -92,7 +92,8 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         [*(_outages(rig, watch) if trouble else ()), *(_kills(rig, rng, people) if kills else ())], key=itemgetter(0)
     )
     if trouble:
-        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING, "receipts": MISBEHAVING_RECEIPTS})
+        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING}, of=rig.mocks[:1])
+        rig.control({"receipts": MISBEHAVING_RECEIPTS})
     start = time.monotonic()
     texts = Texts(rig)
     _drive(rig, simulation, texts, batch, events, watch, start)

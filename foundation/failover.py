@@ -213,11 +213,11 @@ def _count_errors(name: str, errors: int) -> None:
             cursor.execute(
                 """
                 UPDATE foundation_servicestate
-                SET errors = 0, failures = greatest(failures, 1),
+                SET errors = 0, failures = greatest(failures, %s),
                     probe_at = greatest(probe_at, clock_timestamp() + %s * interval '1 s')
                 WHERE name = %s
                 """,
-                [services.PROBE_SECONDS, name],
+                [services.FAILURES_TO_OPEN, services.PROBE_SECONDS, name],
             )
             log.warning("%s is left: %s messages without an answer within a minute", name, ERRORS_TO_LEAVE)
 

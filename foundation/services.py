@@ -45,21 +45,26 @@ def admit(name: str, wanted: int) -> int:
 
 
 def let_through(name: str, wanted: int) -> int:
-    """How many the breaker lets through: all, one (a probe), or none."""
+    """How many the breaker lets through: all, one (a probe), or none. After the time that a service named, all may go."""
     with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name])
+        if not cursor.fetchone():
+            return wanted
         cursor.execute(
-            "SELECT probe_at IS NOT NULL FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name]
+            """
+            UPDATE foundation_servicestate
+            SET probe_at = CASE WHEN failures >= %s OR awaits_receipts THEN clock_timestamp() + %s * interval '1 s' END
+            WHERE name = %s AND probe_at <= clock_timestamp() RETURNING probe_at IS NOT NULL
+            """,
+            [FAILURES_TO_OPEN, PROBE_SECONDS, name],
         )
-        if cursor.fetchone():
-            cursor.execute(
-                """
-                UPDATE foundation_servicestate SET probe_at = clock_timestamp() + %s * interval '1 s'
-                WHERE name = %s AND probe_at <= clock_timestamp() RETURNING name
-                """,
-                [PROBE_SECONDS, name],
-            )
-            return min(wanted, 1) if cursor.fetchone() else 0
-    return wanted
+        match cursor.fetchone():
+            case None:
+                return 0
+            case (True,):
+                return min(wanted, 1)
+            case _:
+                return wanted
 
 
 def within_quota(name: str, wanted: int, rate: float | None) -> int:

@@ -66,8 +66,8 @@ def enqueue(
     """Put one parcel into a queue, in the caller's transaction; due after `wait` seconds.
 
     `subjects` are ids; `instants` (when each one's work counts as done; without: when it is done) and `notes` (anything
-    that JSON can say, sealed at rest) run in parallel to them. Workers get a hint when the transaction commits, unless
-    `hint` is false.
+    that JSON can say, sealed at rest) run in parallel to them. Workers get a hint when the parcel falls due, unless `hint`
+    is false.
     """
     if not subjects:
         return
@@ -87,8 +87,8 @@ def enqueue(
                 attempts,
             ],
         )
-    if hint and not wait:
-        transaction.on_commit(lambda: send_hint(queue))
+    if hint:
+        transaction.on_commit(lambda: send_hint(queue, after=wait))
 
 
 def enqueue_items(queue: str, items: Sequence[Item], **options: Any) -> None:
@@ -189,7 +189,8 @@ class Claim:
         with transaction.atomic():
             self._drop_parcels()
             if items:
-                enqueue_items(self.queue, items, wait=settings.LEASE_SECONDS, unknowns=self.unknowns, attempts=self.attempts)
+                lease = settings.LEASE_SECONDS
+                enqueue_items(self.queue, items, wait=lease, unknowns=self.unknowns, attempts=self.attempts, hint=False)
                 with connection.cursor() as cursor:
                     cursor.execute(
                         "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
@@ -262,6 +263,7 @@ def work_off(
     except Unavailable as trouble:
         if service:
             services.failed(service, retry_after=trouble.retry_after)
+            send_hint(queue, after=services.PROBE_SECONDS)  # others, who are due already, may be waiting for the probe
         claim.put_back(after=trouble.retry_after, probe=allowed == 1 < size)
     except LeaseLost:
         log.warning("%s: the lease ran out before %s items were settled", queue, len(claim.items))

@@ -16,8 +16,8 @@ from foundation import outbox, services, work
 from foundation.hints import send_hint
 from verification import identity, links, phone, signin
 
-#: A task gives its worker free after so many seconds: well before the broker takes it for lost.
-SECONDS = 45
+#: A task gives its worker free after so many seconds, so that no queue keeps the others waiting.
+SECONDS = 5
 
 SWEEP_LOCK = 0x53574550  # "SWEP"
 

@@ -11,6 +11,7 @@ import redis
 
 from foundation import hints
 from tests.conftest import ROOT
+from tests.processes import wait_until
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_one_who_asks_later_gets_a_message_of_their_own(settings, queue):
         hints._sender.drain(10)
 
     assert waiting() == 2
+
+
+def test_work_that_falls_due_later_is_told_of_then(settings, queue):
+    settings.HINTS = True
+    name, waiting = queue
+
+    hints.send_hint(name, after=0.5)
+    hints.send_hint(name, after=0.51)
+    hints._sender.drain(10)
+    assert waiting() == 0
+    wait_until(lambda: waiting() == 1, seconds=10, what="the hint is sent")
 
 
 def test_without_hints_nothing_is_sent(settings, queue):
