@@ -22,11 +22,14 @@ from typing import Any, Self
 
 import redis
 
-from prakerja.embedded.servers import PROJECT, Servers
+from prakerja.embedded.servers import PROJECT, EmbeddedError, Servers
 
 WORKERS = 2
 #: What the gateways allow, in records a second. The mock server counts whoever goes beyond.
 RATE = 3000
+
+#: Seconds after which a killed server should be back.
+LONGEST_RESTART = 60.0
 
 MISBEHAVING = {"fail_percent": 30, "wrong_schema_percent": 5, "too_many_percent": 2}
 MISBEHAVING_RECEIPTS = {
@@ -200,7 +203,15 @@ class Rig:
             os.kill(pid, signal.SIGKILL)
         while server.pid() is not None:
             time.sleep(0.01)
-        server.up()
+        while True:
+            try:
+                server.up()
+                break
+            except EmbeddedError:
+                # What is left of a killed PostgreSQL holds its memory until it has noticed; an init system tries again too.
+                if time.monotonic() - start > LONGEST_RESTART:
+                    raise
+                time.sleep(0.2)
         self.down += time.monotonic() - start
 
     def outage(self, service: str, seconds: float) -> None:
