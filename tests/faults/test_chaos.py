@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PEOPLE = 1000
+PEOPLE = 5000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
