@@ -1,9 +1,10 @@
 """Several SMS providers behind one gateway: who is ill is left for a while, and what it does not take goes to the next.
 
-What is known of a provider's health is shared by all workers, in PostgreSQL. A provider is left when its breaker opens (five
+What is known of a provider's health is shared by all workers, in PostgreSQL. A provider is left when its breaker opens (ten
 calls in a row without an answer, or the provider asks us to wait), after 50 messages without an answer within a minute, and
-when too little of what it accepted is delivered. It is tried with one message every ten seconds, and used again when that one
-is taken; or, if it was left for what did not arrive, when enough of those messages arrive.
+when too little of what it accepted is delivered. It is tried with one message every five seconds, and used again when that one
+is taken; or, if it was left for what did not arrive, when enough of those messages arrive. When all have been left, those
+that err but are not down are used all the same.
 
 Who was asked and gave no answer may have sent the message: docs/decisions/0010-sms-failover.md tells who is asked next.
 """
@@ -59,7 +60,11 @@ class _Health(NamedTuple):
     #: Left: only a probe may go.
     is_open: bool = False
     awaits_receipts: bool = False
+    #: Its last calls got no answer: so many that its breaker is open, or at least one.
+    is_down: bool = False
     fails: bool = False
+    #: Left for messages without an answer, while others got one.
+    errs: bool = False
 
 
 class Failover:
@@ -147,17 +152,23 @@ class Failover:
         with connection.cursor() as cursor:
             cursor.execute(
                 """
-                SELECT name, probe_at IS NOT NULL, awaits_receipts, failures > 0
+                SELECT name, probe_at IS NOT NULL, awaits_receipts, failures >= %s, failures > 0,
+                       errors >= %s AND probe_at IS NOT NULL
                 FROM foundation_servicestate WHERE name = ANY(%s)
                 """,
-                [[provider.name for provider in self._providers.values()]],
+                [
+                    services.FAILURES_TO_OPEN,
+                    ERRORS_TO_LEAVE,
+                    [provider.name for provider in self._providers.values()],
+                ],
             )
             rows = {name: _Health(*state) for name, *state in cursor.fetchall()}
         health = {number: rows.get(provider.name, _Health()) for number, provider in self._providers.items()}
         if all(known.is_open for known in health.values()):
-            # Better one of whom too little is heard than nobody: it may be we who do not get the receipts.
+            # Better one that answers now and then than nobody, or one of whom too little is heard: it may be we who do not
+            # get the receipts.
             health = {
-                number: known._replace(is_open=False) if known.awaits_receipts and not known.fails else known
+                number: known._replace(is_open=not (known.errs or (known.awaits_receipts and not known.fails)) or known.is_down)
                 for number, known in health.items()
             }
         return health
@@ -165,7 +176,7 @@ class Failover:
 
 def _admitted(provider: _Provider, known: _Health, wanted: int) -> int:
     if known.is_open:
-        wanted = services.let_through(provider.name, wanted)
+        wanted = services.let_through(provider.name, wanted, probe=known.errs)
     return services.within_quota(provider.name, wanted, provider.rate)
 
 
@@ -175,16 +186,19 @@ def _ask(provider: _Provider, known: _Health, messages: Sequence[Sms]) -> list[D
         given = provider.gateway.send(messages)
     except Unavailable as trouble:
         services.failed(provider.name, retry_after=trouble.retry_after)
-        _count_errors(provider.name, len(messages))
+        if trouble.retry_after is None:
+            _count_errors(provider.name, len(messages))
+        else:
+            _forget_errors(provider.name)
         return None if trouble.untouched else [Delivery.UNKNOWN] * len(messages)
     unknown = sum(answer is Delivery.UNKNOWN for answer in given)
-    if known.fails and unknown < len(given):
+    if (known.fails or known.errs) and unknown < len(given):
         with connection.cursor() as cursor:
             # Who goes on with a batch that was begun before the provider was left does not bring it back.
             cursor.execute(
                 """
                 UPDATE foundation_servicestate
-                SET failures = 0, probe_at = CASE WHEN awaits_receipts THEN probe_at END
+                SET failures = 0, errors = 0, probe_at = CASE WHEN awaits_receipts THEN probe_at END
                 WHERE name = %s AND (probe_at IS NULL OR %s)
                 """,
                 [provider.name, known.is_open],
@@ -213,13 +227,17 @@ def _count_errors(name: str, errors: int) -> None:
             cursor.execute(
                 """
                 UPDATE foundation_servicestate
-                SET errors = 0, failures = greatest(failures, %s),
-                    probe_at = greatest(probe_at, clock_timestamp() + %s * interval '1 s')
-                WHERE name = %s
+                SET probe_at = greatest(probe_at, clock_timestamp() + %s * interval '1 s') WHERE name = %s
                 """,
-                [services.FAILURES_TO_OPEN, services.PROBE_SECONDS, name],
+                [services.PROBE_SECONDS, name],
             )
             log.warning("%s is left: %s messages without an answer within a minute", name, ERRORS_TO_LEAVE)
+
+
+def _forget_errors(name: str) -> None:
+    """Who asks us to wait is alive, and is given the time."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE foundation_servicestate SET errors = 0 WHERE name = %s AND errors > 0", [name])
 
 
 def _judge(name: str) -> None:

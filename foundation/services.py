@@ -13,9 +13,10 @@ from django.utils.module_loading import import_string
 
 from foundation.models import ServiceState
 
-#: So many failures in a row open the breaker; then one probe is let through every so many seconds.
-FAILURES_TO_OPEN = 5
-PROBE_SECONDS = 10.0
+#: So many failures in a row open the breaker; then one probe is let through every so many seconds. Of a service that fails
+#: every third time, ten in a row are rare, and those that work are worth more than the calls that do not.
+FAILURES_TO_OPEN = 10
+PROBE_SECONDS = 5.0
 
 
 class Unavailable(Exception):
@@ -44,8 +45,11 @@ def admit(name: str, wanted: int) -> int:
     return within_quota(name, let_through(name, wanted), settings.SERVICES[name].get("RATE"))
 
 
-def let_through(name: str, wanted: int) -> int:
-    """How many the breaker lets through: all, one (a probe), or none. After the time that a service named, all may go."""
+def let_through(name: str, wanted: int, *, probe: bool = False) -> int:
+    """How many the breaker lets through: all, one (a probe), or none.
+
+    After the time that a service named, all may go; with `probe`, then too only one.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name])
         if not cursor.fetchone():
@@ -53,10 +57,10 @@ def let_through(name: str, wanted: int) -> int:
         cursor.execute(
             """
             UPDATE foundation_servicestate
-            SET probe_at = CASE WHEN failures >= %s OR awaits_receipts THEN clock_timestamp() + %s * interval '1 s' END
+            SET probe_at = CASE WHEN failures >= %s OR awaits_receipts OR %s THEN clock_timestamp() + %s * interval '1 s' END
             WHERE name = %s AND probe_at <= clock_timestamp() RETURNING probe_at IS NOT NULL
             """,
-            [FAILURES_TO_OPEN, PROBE_SECONDS, name],
+            [FAILURES_TO_OPEN, probe, PROBE_SECONDS, name],
         )
         match cursor.fetchone():
             case None:
@@ -105,7 +109,7 @@ def worked(name: str) -> None:
 
 
 def failed(name: str, *, retry_after: float | None = None) -> None:
-    """The service gave no answer: after five times in a row, or when it names a time to wait, the breaker opens."""
+    """The service gave no answer: after ten times in a row, or when it names a time to wait, the breaker opens."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

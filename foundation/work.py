@@ -36,7 +36,7 @@ ATTEMPTS_OF_ONE = 3
 DEATHS_OF_ONE = 10
 #: How long trouble is waited out, in seconds: at first, so many times longer with each try, and at most. It is the breaker that
 #: spares a service which is down; when it is back, nobody shall wait for long.
-FIRST_WAIT, LONGER, LONGEST_WAIT = 1.0, 1.5, 60.0
+FIRST_WAIT, LONGER, LONGEST_WAIT = 1.0, 1.25, 60.0
 
 
 class LeaseLost(Exception):

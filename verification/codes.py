@@ -42,6 +42,16 @@ _RECENT_TRIES = """
 """
 
 
+#: Of codes that were sent, those that are still the newest. Locked in one order by all: receipts come at the same time.
+_NEWEST = """
+    newest AS MATERIALIZED (
+        SELECT code.registrant_id FROM unnest(%s::bigint[], %s::uuid[]) AS sent (id, challenge)
+        JOIN verification_onetimecode code ON code.registrant_id = sent.id AND code.challenge = sent.challenge
+        ORDER BY code.registrant_id FOR NO KEY UPDATE OF code
+    )
+"""
+
+
 class Code(NamedTuple):
     #: 32 hexadecimal digits.
     challenge: str
@@ -93,13 +103,13 @@ def renew(sent: Sequence[tuple[int, str]]) -> set[int]:
     """Codes that are sent once more live anew; return the registrants whose code is still the one of that challenge."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
+            WITH {_NEWEST}
             UPDATE verification_onetimecode code SET expires_at = clock_timestamp() + %s * interval '1 s'
-            FROM unnest(%s::bigint[], %s::uuid[]) AS sent (registrant_id, challenge)
-            WHERE code.registrant_id = sent.registrant_id AND code.challenge = sent.challenge AND code.mac IS NOT NULL
+            FROM newest WHERE code.registrant_id = newest.registrant_id AND code.mac IS NOT NULL
             RETURNING code.registrant_id
             """,
-            [LIFE.seconds, array(id for id, _ in sent), array(challenge for _, challenge in sent)],
+            [array(id for id, _ in sent), array(challenge for _, challenge in sent), LIFE.seconds],
         )
         return {id for (id,) in cursor.fetchall()}
 
@@ -120,10 +130,10 @@ def void_sent(sent: Sequence[tuple[int, str]]) -> list[int]:
     """These codes no longer work, where they are still the newest; return the registrants for whom they were."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
+            WITH {_NEWEST}
             UPDATE verification_onetimecode code SET mac = NULL
-            FROM unnest(%s::bigint[], %s::uuid[]) AS sent (registrant_id, challenge)
-            WHERE code.registrant_id = sent.registrant_id AND code.challenge = sent.challenge
+            FROM newest WHERE code.registrant_id = newest.registrant_id
             RETURNING code.registrant_id
             """,
             [array(id for id, _ in sent), array(challenge for _, challenge in sent)],
@@ -132,12 +142,15 @@ def void_sent(sent: Sequence[tuple[int, str]]) -> list[int]:
 
 
 def check(typed: Sequence[Typed]) -> list[Check]:
-    """Count and compare what was typed, at most one code per registrant; one outcome each, in order. A right code is used up."""
+    """Count and compare what was typed, at most one code per registrant; one outcome each, in order. A right code is used up.
+
+    In the caller's transaction: the codes are locked, in the order of their registrants.
+    """
     with connection.cursor() as cursor:
         ids = array(sorted(entry.registrant_id for entry in typed))
         cursor.execute(
             "SELECT registrant_id, encode(uuid_send(challenge), 'hex') FROM verification_onetimecode"
-            " WHERE registrant_id = ANY (%s::bigint[])",
+            " WHERE registrant_id = ANY (%s::bigint[]) ORDER BY registrant_id FOR NO KEY UPDATE",
             [ids],
         )
         challenges = dict(cursor.fetchall())

@@ -4,13 +4,13 @@ They act through the same functions as the pages do. What each one does, and whe
 (`population`), so nothing about them is stored, and a simulation that was stopped goes on as if it had not been.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from foundation.work import Claim, Item, work_off
 from prakerja.simulation.population import Conduct, Population
 from prakerja.simulation.programme import Fate
-from registrations import intake
+from registrations import intake, ladder
+from registrations.stages import Stage
 from verification import links, phone
 
 
@@ -59,25 +59,36 @@ def _type_codes(claim: Claim, population: Population) -> int:
     ]
     # One code per registrant: the newest SMS counts.
     texts = list({text.registrant_id: text for text in texts}.values())
-    late = _type(texts, lambda text: text.person.fate is not Fate.CODE_NEVER_TYPED)
+    late = _type([text for text in texts if text.person.fate is not Fate.CODE_NEVER_TYPED])
+    # Who typed the right code before somebody died here needs no other one.
+    waiting = ladder.standing(list(late), Stage.IDENTITY_VERIFIED) if late else {}
     with claim.settling():
-        claim.again([text.item for text in late if not phone.send_code(text.registrant_id, at=text.person.types_code_at)])
+        claim.again(
+            [
+                text.item
+                for id, text in late.items()
+                if id in waiting and not phone.send_code(id, at=text.person.types_code_at)
+            ]
+        )
     return len(texts)
 
 
-def _type(texts: list[Text], types: Callable[[Text], bool]) -> list[Text]:
-    """Type wrong codes as often as each one does, then the right one; return those whose code had expired by then."""
-    typing = [text for text in texts if types(text)]
-    late: list[Text] = []
-    for number in range(max((text.person.wrong_codes for text in typing), default=0) + 1):
+def _type(texts: list[Text]) -> dict[int, Text]:
+    """Type wrong codes as often as each one does, then the right one; return by registrant those who still want a code that
+    works: theirs had expired by then.
+    """
+    late: dict[int, Text] = {}
+    for number in range(max((text.person.wrong_codes for text in texts), default=0) + 1):
+        typing = [text for text in texts if text.person.wrong_codes >= number and text.registrant_id not in late]
         wrong = [text for text in typing if text.person.wrong_codes > number]
         right = [
             text for text in typing if text.person.wrong_codes == number and text.person.fate is not Fate.ATTEMPTS_USED_UP
         ]
         typed = [_typed(text, _other(text.code)) for text in wrong] + [_typed(text, text.code) for text in right]
-        outcomes = phone.type_codes(typed) if typed else []
-        late += [text for text, outcome in zip(wrong + right, outcomes, strict=True) if outcome is phone.Outcome.NOT_LIVE]
-    return [text for text in late if text.person.fate is not Fate.ATTEMPTS_USED_UP]
+        for text, outcome in zip(wrong + right, phone.type_codes(typed) if typed else [], strict=True):
+            if outcome is phone.Outcome.NOT_LIVE and text.person.fate is not Fate.ATTEMPTS_USED_UP:
+                late[text.registrant_id] = text
+    return late
 
 
 def _typed(text: Text, code: str) -> phone.Typed:

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from foundation.failover import Count, Failover, tally
 from foundation.models import Carriage, ServiceState
-from foundation.services import Unavailable
+from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable
 from foundation.sms import Delivery, Sms
 
 pytestmark = pytest.mark.django_db
@@ -183,6 +183,50 @@ def test_fifty_errors_within_a_minute_and_the_provider_is_left_until_a_probe_is_
     assert (one.asked(), other.asked()) == (100, 0)
 
 
+def test_when_all_are_left_for_errors_sending_goes_on(sms, one, other):
+    one.trouble = other.trouble = Unavailable("status 500", untouched=True)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    one.asked(), other.asked()
+
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    assert (one.asked(), other.asked()) == (100, 100), "each fails now and then, and neither is down"
+    one.trouble = None
+    assert sms.carry(texts(100))[1] == [1] * 100
+
+
+def test_when_all_are_left_for_errors_who_asks_us_to_wait_is_given_the_time(sms, one, other):
+    one.trouble = other.trouble = Unavailable("status 500", untouched=True)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    one.trouble = Unavailable("status 429", retry_after=30, untouched=True)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    one.asked(), other.asked()
+
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+
+    assert (one.asked(), other.asked()) == (0, 100)
+
+
+def test_when_all_are_down_each_is_only_probed(sms, one, other):
+    one.trouble = other.trouble = Unavailable("ConnectionError", untouched=True)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(Unavailable):
+            sms.send(texts(100))
+    one.asked(), other.asked()
+
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    assert (one.asked(), other.asked()) == (0, 0)
+    later(seconds=PROBE_SECONDS)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    assert (one.asked(), other.asked()) == (1, 1)
+
+
 def test_errors_of_more_than_a_minute_ago_no_longer_count(sms, one):
     one.deaf_to = 49
     sms.send(texts(100))
@@ -193,12 +237,12 @@ def test_errors_of_more_than_a_minute_ago_no_longer_count(sms, one):
     assert sms.carry(texts(1))[1] == [1]
 
 
-def test_five_calls_in_a_row_without_an_answer_and_the_provider_is_left(sms, one, other):
+def test_ten_calls_in_a_row_without_an_answer_and_the_provider_is_left(sms, one, other):
     one.trouble = Unavailable("ReadTimeout")
 
-    carriers = [sms.carry(texts(1, first=n))[1] for n in range(7)]
+    carriers = [sms.carry(texts(1, first=n))[1] for n in range(12)]
 
-    assert carriers == [[1]] * 5 + [[2]] * 2
+    assert carriers == [[1]] * 10 + [[2]] * 2
 
 
 def test_a_provider_that_asks_us_to_wait_is_left_for_so_long(sms, one, other):

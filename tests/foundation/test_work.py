@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 
 from foundation.models import ServiceState, SetAside, Work
-from foundation.services import PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
+from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
 from foundation.work import Claim, LeaseLost, enqueue, outstanding, retry_set_aside, sweep, work_off
 
 pytestmark = pytest.mark.django_db
@@ -204,9 +204,9 @@ def test_a_service_without_a_quota_is_asked_all(settings):
     assert admit("sms", 5000) == 5000
 
 
-def test_five_failures_open_the_breaker_and_one_probe_closes_it(settings):
+def test_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x"}}
-    for _ in range(5):
+    for _ in range(FAILURES_TO_OPEN):
         assert admit("sms", 100) == 100
         failed("sms")
 

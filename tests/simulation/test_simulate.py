@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from foundation.models import Work
 from prakerja.simulation import drive, programme
@@ -101,6 +102,41 @@ def test_who_is_stopped_goes_on_to_the_same_figures():
             plan.phone_verified,
         ]
     assert funnel.recount().differences == []
+
+
+def test_texts_that_are_read_once_more_after_a_crash_ask_for_no_code_without_need():
+    """Whoever dies after typing and before settling leaves the texts to be read again, by people who are verified."""
+    people = 900
+    plans = programme.plan_registrants(people)
+    simulation = drive.begin(plans, scale=programme.Fraction(people, programme.REGISTERED), seed=3, batch=50)
+    doubled: set[int] = set()
+    for _ in simulation.work(batch=50, pipeline=True):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO foundation_work (queue, subjects, notes, due_at)
+                SELECT queue, subjects, notes, due_at FROM foundation_work
+                WHERE queue = 'handset' AND unknowns = 0 AND id <> ALL (%s) RETURNING id
+                """,
+                [list(doubled)],
+            )
+            doubled.update(id for (id,) in cursor.fetchall())
+            cursor.execute("SELECT id FROM foundation_work WHERE queue = 'handset'")
+            doubled.update(id for (id,) in cursor.fetchall())
+            # Who typed wrongly twice as often as they would may have to ask for a code: hours pass.
+            cursor.execute(
+                """
+                UPDATE verification_onetimecode
+                SET sent_at = ARRAY(SELECT sent - interval '2 hours' FROM unnest(sent_at) sent)
+                """
+            )
+
+    assert len(doubled) > 10
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), count(*) FILTER (WHERE cardinality(sent_at) > 1) FROM verification_onetimecode")
+        codes, sent_again = cursor.fetchone()
+    assert sent_again < codes / 20
+    assert figures() == [programme.half_up(figure * programme.Fraction(people, programme.REGISTERED)) for figure in (23171233, 18000000, 13400000, 11990000)]
 
 
 def outcome():

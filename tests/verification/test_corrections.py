@@ -8,7 +8,7 @@ from foundation.email import Delivery as MailDelivery
 from foundation.models import ServiceState, SetAside, Work
 from foundation.outbox import post
 from foundation.outbox import send_batch as send_messages
-from foundation.services import admit, failed
+from foundation.services import FAILURES_TO_OPEN, admit, failed
 from foundation.sms import Delivery as TextDelivery
 from foundation.work import enqueue
 from registrations import letters
@@ -64,14 +64,14 @@ def test_somebody_in_two_parcels_is_written_to_once(mailbox):
 
 def test_a_batch_that_asks_nobody_does_not_close_the_breaker(mailbox):
     make_registrants(1, stage=Stage.EMAIL_VERIFIED)
-    for _ in range(5):
+    for _ in range(FAILURES_TO_OPEN):
         failed("email")
     ServiceState.objects.update(probe_at=datetime(2020, 1, 1, tzinfo=UTC))
 
     links.send_batch(email=mailbox.email, size=9)
 
     assert mailbox.mails == []
-    assert ServiceState.objects.get().failures == 5
+    assert ServiceState.objects.get().failures == FAILURES_TO_OPEN
 
 
 def test_poisoned_letters_are_all_kept():

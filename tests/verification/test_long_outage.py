@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 
-from foundation.services import PROBE_SECONDS, Unavailable
+from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable
 from foundation.work import enqueue, outstanding
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
@@ -65,7 +65,7 @@ def test_four_hours_without_dukcapil(settings):
             identity.check_batch(dukcapil=registry, size=100)  # a second worker at the same time
             identity.check_batch(dukcapil=registry, size=100)
 
-    opened = next(at for (at, _), number in zip(registry.calls, range(1, 6), strict=False) if number == 5)
+    opened = next(at for number, (at, _) in enumerate(registry.calls, start=1) if number == FAILURES_TO_OPEN)
     probes = [(at, count) for at, count in registry.calls if at > opened]
     assert len(probes) > 1000, "it was tried all the time"
     assert all(count == 1 for _, count in probes), "with one person each time"
