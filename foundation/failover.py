@@ -168,7 +168,9 @@ class Failover:
             # Better one that answers now and then than nobody, or one of whom too little is heard: it may be we who do not
             # get the receipts.
             health = {
-                number: known._replace(is_open=not (known.errs or (known.awaits_receipts and not known.fails)) or known.is_down)
+                number: known._replace(
+                    is_open=not (known.errs or (known.awaits_receipts and not known.fails)) or known.is_down
+                )
                 for number, known in health.items()
             }
         return health

@@ -136,7 +136,10 @@ def test_texts_that_are_read_once_more_after_a_crash_ask_for_no_code_without_nee
         cursor.execute("SELECT count(*), count(*) FILTER (WHERE cardinality(sent_at) > 1) FROM verification_onetimecode")
         codes, sent_again = cursor.fetchone()
     assert sent_again < codes / 20
-    assert figures() == [programme.half_up(figure * programme.Fraction(people, programme.REGISTERED)) for figure in (23171233, 18000000, 13400000, 11990000)]
+    assert figures() == [
+        programme.half_up(figure * programme.Fraction(people, programme.REGISTERED))
+        for figure in (23171233, 18000000, 13400000, 11990000)
+    ]
 
 
 def outcome():
