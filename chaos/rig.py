@@ -56,9 +56,10 @@ class Rig:
         self._broker = redis.Redis(unix_socket_path=str(self.servers.valkey.socket))
         #: Seconds from the start of a worker until it listens.
         self.boot = 0.0
-        #: Seconds in which a killed server did not answer, and those of all workers that went into starting killed ones again.
+        #: Seconds in which a killed server did not answer.
         self.down = 0.0
-        self.booting = 0.0
+        #: Workers that had to be started again.
+        self.boots = 0
 
     def __enter__(self) -> Self:
         """Start the servers and make their addresses this process's own; the rest follows with `start`."""
@@ -177,7 +178,7 @@ class Rig:
         depth = rng.randrange(3)
         below = _descendants(supervisor.pid)
         if depth < 2 or len(below) < 2:
-            self.booting += self.boot / WORKERS
+            self.boots += 1
         if depth == 0 or len(below) < 2:
             self.kill(name)
         else:

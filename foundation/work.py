@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 #: An error of ours, or the third death of a worker, is not waited out any further than this.
 ATTEMPTS_OF_ONE = 3
 DEATHS_OF_ONE = 10
+#: What has failed so often is asked again in two halves the next time.
+UNKNOWNS_TO_HALVE = 2
 #: How long trouble is waited out, in seconds: at first, so many times longer with each try, and at most. It is the breaker that
 #: spares a service which is down; when it is back, nobody shall wait for long.
 FIRST_WAIT, LONGER, LONGEST_WAIT = 1.0, 1.25, 60.0
@@ -198,23 +200,25 @@ class Claim:
         self.items = list(items)
 
     def again(self, items: Sequence[Item]) -> None:
-        """Inside `settling`: these items got no answer; they are asked again later, in two halves.
-
-        Halves, because the others of the claim did get answers: it may be one of these that makes the service stumble.
-        """
-        for half in _halves(items):
-            enqueue_items(self.queue, half, unknowns=self.unknowns + 1, wait=_wait(self.unknowns))
+        """Inside `settling`: these items got no answer; they are asked again later."""
+        for part in self._parts(items):
+            enqueue_items(self.queue, part, unknowns=self.unknowns + 1, wait=_wait(self.unknowns))
 
     def put_back(self, *, after: float | None = None, probe: bool = False) -> None:
-        """The service knew nothing of any item: all of it is asked again later, whole unless it had failed before.
+        """The service knew nothing of any item: all of it is asked again later.
 
         That a `probe` failed says nothing against its item: nobody else would have been answered.
         """
-        parts = _halves(self.items) if self.unknowns else [self.items]
         wait = _wait(self.unknowns) if after is None else after
         with self.settling():
-            for part in parts:
+            for part in self._parts(self.items):
                 enqueue_items(self.queue, part, unknowns=self.unknowns + (not probe), wait=wait)
+
+    def _parts(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """The items as parcels: in two halves when they have failed often, for it may be one of them that makes the service
+        stumble. Not at once: of a service that is ill, each failure would leave smaller batches and so more calls.
+        """
+        return _halves(items) if self.unknowns >= UNKNOWNS_TO_HALVE else [items] if items else []
 
     def isolate(self, reason: str, set_aside: Callable[[Sequence[int]], None]) -> None:
         """An error of ours: cut the claim in two, or set its only item aside when it has failed often enough."""

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from foundation.models import ServiceState, SetAside, Work
 from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
-from foundation.work import Claim, LeaseLost, enqueue, outstanding, retry_set_aside, sweep, work_off
+from foundation.work import UNKNOWNS_TO_HALVE, Claim, LeaseLost, enqueue, outstanding, retry_set_aside, sweep, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -98,13 +98,19 @@ def test_a_queue_knows_only_its_own_work():
     assert Claim.take(QUEUE, size=9) is None
 
 
-def test_what_the_service_did_not_answer_is_asked_again_in_halves():
+def test_what_the_service_did_not_answer_is_asked_again_and_in_halves_at_last():
     enqueue(QUEUE, range(4))
     claim = Claim.take(QUEUE, size=9)
     with claim.settling():
         claim.again(claim.items[1:])
 
     assert Claim.take(QUEUE, size=9) is None, "not at once"
+    for _ in range(UNKNOWNS_TO_HALVE):
+        make_due()
+        claim = Claim.take(QUEUE, size=9)
+        assert len(claim.items) == 3, "whole: the service may be ill"
+        with claim.settling():
+            claim.again(claim.items)
     make_due()
 
     assert [len(Claim.take(QUEUE, size=9).items) for _ in range(2)] == [1, 2], "and each half alone"
