@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chaos.rig import WORKERS, Rig
+from chaos.rig import Rig
 from prakerja.embedded.servers import PROJECT
 
 BUILD = PROJECT / "build"
@@ -68,14 +68,9 @@ def every(options: argparse.Namespace) -> dict[str, Any]:
         subprocess.run([sys.executable, "-m", "chaos", *same, "--only", name, "--report", str(path)], cwd=PROJECT)
         reports[name] = json.loads(path.read_text())
         reports["broken"] += [f"{name}: {promise}" for promise in reports[name]["broken"]]
-    calm, boot = reports["calm"]["wall_s"], min(reports[name]["boot_s"] for name in RUNS)
-    for name in RUNS[1:]:
-        wall, lost = reports[name]["wall_s"], reports[name]["downtime_s"]
-        lost["workers"] = reports[name]["boots"] * boot / WORKERS
-        # Without what no programme can do anything about: servers that are down, a registry that is, and the share of the
-        # workers' time that goes into starting killed ones again. The minute that a dead one's lease takes to run out counts.
-        reports[f"{name}_wall_ratio"] = wall / calm
-        reports[f"{name}_wall_ratio_without_downtime"] = (wall - sum(lost.values())) / calm
+    calm, trouble = reports["calm"]["wall_s"], reports["trouble"]
+    # Without the outage of Dukcapil, about which no programme can do anything.
+    reports["trouble_ratio"] = (trouble["wall_s"] - trouble["downtime_s"]["dukcapil"]) / calm
     return reports
 
 

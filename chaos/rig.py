@@ -54,12 +54,8 @@ class Rig:
         self._options = {"LEASE_SECONDS": str(lease), "BATCH_SIZE": str(batch)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._broker = redis.Redis(unix_socket_path=str(self.servers.valkey.socket))
-        #: Seconds from the start of a worker until it listens.
-        self.boot = 0.0
         #: Seconds in which a killed server did not answer.
         self.down = 0.0
-        #: Workers that had to be started again.
-        self.boots = 0
 
     def __enter__(self) -> Self:
         """Start the servers and make their addresses this process's own; the rest follows with `start`."""
@@ -99,12 +95,10 @@ class Rig:
 
     def start(self) -> None:
         """Start web, workers and beat, on a database that is ready, and wait until all workers listen."""
-        start = time.monotonic()
         for name in self.names:
             self._spawn(name, *self._command(name))
         while self._listening() < WORKERS:
             time.sleep(0.1)
-        self.boot = time.monotonic() - start
 
     def _listening(self) -> int:
         clients: Any = self._broker.client_list()
@@ -177,8 +171,6 @@ class Rig:
             return
         depth = rng.randrange(3)
         below = _descendants(supervisor.pid)
-        if depth < 2 or len(below) < 2:
-            self.boots += 1
         if depth == 0 or len(below) < 2:
             self.kill(name)
         else:

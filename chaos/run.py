@@ -104,8 +104,6 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         "wall_s": wall,
         "per_s": people / wall,
         "downtime_s": {"servers": rig.down, "dukcapil": watch.outages},
-        "boot_s": rig.boot,
-        "boots": rig.boots,
         "kills": dict(watch.events),
         "recounts": watch.recounts,
         "longest_wait_s": watch.longest_wait,
