@@ -193,6 +193,28 @@ def test_receipts_that_come_all_at_once_are_each_applied_once(sms):
     assert sum(Carriage.objects.values_list("delivered", flat=True)) == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_hundred_thousand_receipts_in_any_order_come_to_the_highest_of_each(sms):
+    """Two thousand messages, fifty receipts of each, shuffled, doubled, and in calls of 500."""
+    ids, rng = sent_to(2000, sms), random.Random(13)
+    known_of = [State.SENT, State.FAILED, State.DELIVERED]
+    ends = {reference(id): rng.choice(known_of) for id in ids}
+    told = [
+        receipts.Receipt(of, rng.choice([known for known in known_of if known <= end]))
+        for of, end in ends.items()
+        for _ in range(49)
+    ]
+    told += [receipts.Receipt(of, end) for of, end in ends.items()]
+    rng.shuffle(told)
+    assert len(told) == 100_000
+
+    came = [receipts.apply(told[start : start + 500]) for start in range(0, len(told), 500)]
+
+    assert {reference(id): state(id)[1] for id in ids} == ends
+    assert sum(one.applied + one.repeated for one in came) == 100_000
+    assert sum(one.unknown for one in came) == 0
+
+
 def test_many_receipts_take_few_statements(sms, django_assert_max_num_queries):
     ids = sent_to(50, sms)
     told = [receipt(reference(id), status) for id in ids for status in ("sent", "delivered")]
