@@ -15,6 +15,7 @@ COPY . .
 # Collecting static files needs no key; these are no keys, and they end with this step.
 RUN SECRET_KEY=- SEALING_KEYS=- DIGEST_KEY=- python manage.py collectstatic --noinput
 
+RUN install -d -o prakerja /published
 USER prakerja
 EXPOSE 8000
 CMD ["gunicorn", "prakerja.wsgi", "--bind", "0.0.0.0:8000"]

@@ -20,7 +20,7 @@ Figures = dict[str, float]
 
 def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     """What is measured, in order: some of it looks at what the part before has left."""
-    from benchmarks import chain, ends, floor, intake, migration, naive, signup
+    from benchmarks import chain, draw, ends, floor, intake, migration, naive, screening, signup
 
     yield "generator", chain.generator
     yield "chain", lambda: chain.measure(people)
@@ -30,6 +30,8 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure
     yield "signup", signup.measure
+    yield "screening", lambda: screening.measure(5 * people)
+    yield "draw", lambda: draw.measure(12 * people)
 
 
 def ratios(figures: Figures) -> Figures:
@@ -54,7 +56,7 @@ def main() -> None:
         "--only",
         nargs="+",
         metavar="PART",
-        help="only these parts: generator chain ends migration floor intake naive signup",
+        help="only these parts: generator chain ends migration floor intake naive signup screening draw",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prakerja-bench-") as state:

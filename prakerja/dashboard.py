@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
@@ -20,20 +20,22 @@ from registrations import asking, funnel
 from registrations.models import Wave
 from registrations.stages import Stage
 
-Page = Callable[[HttpRequest], HttpResponse]
+P = ParamSpec("P")
 
 
-def staff_only(page: Page) -> Page:
+def staff_only(
+    page: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """The page is for staff; others are asked to sign in, or told that it is not for them."""
 
     @never_cache
     @wraps(page)
-    def guarded(request: HttpRequest) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: P.args, **options: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         if not request.user.is_staff:
             raise PermissionDenied
-        return page(request)
+        return page(request, *args, **options)
 
     return guarded
 

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "foundation",
     "registrations",
+    "waves",
     "verification",
     "incentives",
     "prakerja",
@@ -233,6 +234,12 @@ if _url := env.str("SMS_2_URL", default=""):
         "OPTIONS": {"providers": _providers},
         "RATE": sum(_rates) if all(_rates) else None,
     }
+SERVICES["randomness"] = {"BACKEND": "waves.randomness.MockBeacon"}
+if PRODUCTION or env.str("RANDOMNESS_URL", default=""):
+    _url = env.str("RANDOMNESS_URL", default="https://api.drand.sh")
+    SERVICES["randomness"] = {"BACKEND": "waves.randomness.Drand", "OPTIONS": {"url": _url}}
+#: Where the files of published draws lie; web and workers share it.
+PUBLISHED = Path(env.str("PUBLISHED", default=str(STATE_DIR / "published")))
 #: What SMS providers sign their delivery receipts with: base64, with or without `whsec_`; two while one replaces the other.
 #: Without any, no receipts are taken and none are waited for.
 SMS_RECEIPT_SECRETS = env.list("SMS_RECEIPT_SECRETS", default=[])
@@ -285,6 +292,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "work.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "fold": {"task": "funnel.fold", "schedule": 5.0, "options": {"expires": 5}},
     "forget drafts": {"task": "drafts.forget", "schedule": 3600.0, "options": {"expires": 3600}},
+    "carry out": {"task": "draws.carry_out", "schedule": 10.0, "options": {"expires": 10}},
+    "write draws": {"task": "draws.write", "schedule": 60.0, "options": {"expires": 60}},
     "forget sign-in links": {"task": "sign_in_links.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

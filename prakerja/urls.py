@@ -2,7 +2,7 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 
-from prakerja import dashboard, health, mock
+from prakerja import dashboard, health, mock, wave_pages
 from registrations.api import FunnelView
 from verification.api import sms_receipts
 
@@ -11,7 +11,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("bahasa/", include("django.conf.urls.i18n")),
     path("", include("registrations.urls")),
     path("", include("verification.urls")),
+    path("", include("waves.urls")),
     path("pmo/", dashboard.funnel_page, name="office_funnel"),
+    path("pmo/gelombang/", wave_pages.waves_page, name="office_waves"),
+    path("pmo/gelombang/<int:number>/", wave_pages.wave_page, name="office_wave"),
+    path("pmo/gelombang/<int:number>/minta/", wave_pages.ask, name="office_ask"),
+    path("pmo/gelombang/<int:number>/putuskan/<int:act>/", wave_pages.decide, name="office_decide"),
     path("pmo/masuk/", LoginView.as_view(template_name="office/login.html"), name="office_login"),
     path("pmo/keluar/", LogoutView.as_view(), name="office_logout"),
     path("api/v1/funnel/", FunnelView.as_view(), name="api_funnel"),

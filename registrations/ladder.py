@@ -67,6 +67,22 @@ def climb(to: Stage, at: Mapping[int, datetime], *, seen: Mapping[int, Standing]
         return {id for (id,) in cursor.fetchall()}
 
 
+def select(wave: int, ids: Sequence[int], at: datetime) -> set[int]:
+    """Move registrants up to *selected*, as those whom this wave selected; return who moved."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE registrations_registrant
+            SET stage = {Stage.SELECTED}, drop_off = 0, drop_off_at = NULL, selected_wave_id = %s,
+                selected_at = greatest(%s, phone_verified_at)
+            WHERE id = ANY (%s::bigint[]) AND stage = {Stage.PHONE_VERIFIED}
+            RETURNING id
+            """,
+            [wave, at, array(ids)],
+        )
+        return {id for (id,) in cursor.fetchall()}
+
+
 def drop_off(
     reasons: Mapping[int, DropOff], at: Mapping[int, datetime], *, seen: Mapping[int, Standing] | None = None
 ) -> int:

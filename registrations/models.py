@@ -148,7 +148,8 @@ class EmailOwner(Owner):
 
 
 class NikOwner(Owner):
-    pass
+    #: The digest of the KK number that Dukcapil has confirmed: who shares it lives in one household.
+    household = models.UUIDField(null=True)
 
 
 class PhoneOwner(Owner):

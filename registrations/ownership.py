@@ -28,10 +28,13 @@ PROOFS = {
 }
 
 
-def own(attribute: type[Owner], claims: Sequence[tuple[int, str]]) -> set[int]:
+def own(
+    attribute: type[Owner], claims: Sequence[tuple[int, str]], *, households: Mapping[int, str] | None = None
+) -> set[int]:
     """Make each registrant the owner of the value they have just proven; return those who own it now.
 
-    `claims` are pairs of registrant id and digest. The primary key decides races: who is missing from the result has lost
+    `claims` are pairs of registrant id and digest; with a NIK goes, by id, the digest of its household. The primary key
+    decides races: who is missing from the result has lost
     to somebody else, for good unless the owner lets go. Claiming what one owns is harmless.
     """
     if not claims:
@@ -39,14 +42,18 @@ def own(attribute: type[Owner], claims: Sequence[tuple[int, str]]) -> set[int]:
     # In one order, so that two workers never wait for each other.
     ordered = sorted(claims, key=itemgetter(1))
     ids, digests = array(id for id, _ in ordered), array(digest for _, digest in ordered)
+    columns, values, types = "registrant_id, digest", [ids, digests], "%s::bigint[], %s::uuid[]"
+    if households is not None:
+        columns, types = f"{columns}, household", f"{types}, %s::uuid[]"
+        values.append(array(households[id] for id, _ in ordered))
     table = attribute._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            INSERT INTO {table} (registrant_id, digest) SELECT * FROM unnest(%s::bigint[], %s::uuid[])
+            INSERT INTO {table} ({columns}) SELECT * FROM unnest({types})
             ON CONFLICT DO NOTHING RETURNING registrant_id
             """,
-            [ids, digests],
+            values,
         )
         owners = {id for (id,) in cursor.fetchall()}
         if owned := [claim for claim in claims if claim[0] not in owners]:
@@ -63,7 +70,12 @@ def own(attribute: type[Owner], claims: Sequence[tuple[int, str]]) -> set[int]:
 
 
 def prove(
-    to: Stage, claims: Mapping[int, str], at: Mapping[int, datetime], *, seen: Mapping[int, Standing]
+    to: Stage,
+    claims: Mapping[int, str],
+    at: Mapping[int, datetime],
+    *,
+    seen: Mapping[int, Standing],
+    households: Mapping[int, str] | None = None,
 ) -> tuple[set[int], set[int]]:
     """Let registrants climb to the rung on which a value is proven to be theirs; return who climbed, and whose is taken.
 
@@ -71,7 +83,7 @@ def prove(
     value is another's stays below, with that reason.
     """
     proof = PROOFS[to]
-    owners = own(proof.owner, list(claims.items()))
+    owners = own(proof.owner, list(claims.items()), households=households)
     climbed = climb(to, {id: at[id] for id in claims if id in owners}, seen=seen)
     if len(climbed) < len(owners):
         # Corrected at this very moment: the value is not what they say of themselves any more.

@@ -46,5 +46,9 @@ def nik_digest(nik: str) -> str:
     return digest("nik", nik)
 
 
+def kk_digest(kk: str) -> str:
+    return digest("kk", kk)
+
+
 def phone_digest(phone: str) -> str:
     return digest("phone", phone)

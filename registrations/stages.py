@@ -60,6 +60,15 @@ class DropOff(IntegerChoices):
     ATTEMPTS_USED_UP = 32, _("Code typed wrongly too often")
     PHONE_TAKEN = 33, _("Phone number belongs to another registrant")
     PHONE_REVIEW = 39, _("Phone set aside for the office")
+    UNDER_AGE = 41, _("Under 18 when the wave closed")
+    STUDYING = 42, _("In formal education")
+    EXCLUDED_PROFESSION = 43, _("Excluded profession (ASN, TNI, Polri, officials, ...)")
+    RECIPIENT_BEFORE = 44, _("Recipient before")
+    REVOKED_BEFORE = 45, _("Revoked before")
+    SOCIAL_AID = 46, _("Receives other social aid")
+    HOUSEHOLD_FULL = 47, _("Enough recipients in the household")
+    NOT_CITIZEN = 48, _("Not an Indonesian citizen")
+    NOT_DRAWN = 49, _("Not drawn in the last wave")
 
     @property
     def stage(self) -> Stage:

@@ -8,7 +8,7 @@ from registrations import ladder
 from registrations.intake import SignUp, register
 from registrations.models import Education, EmailOwner, Employment, NikOwner, PhoneOwner, Registrant, Sex, Wave
 from registrations.ownership import own
-from registrations.person import Person, email_digest, nik_digest, phone_digest
+from registrations.person import Person, email_digest, kk_digest, nik_digest, phone_digest
 from registrations.regions import Province
 from registrations.stages import Stage
 from verification import synthetic
@@ -61,7 +61,8 @@ def make_registrants(
         own(EmailOwner, [(id, email_digest(person.email)) for id, person in people.items()])
         ladder.climb(Stage.EMAIL_VERIFIED, dict.fromkeys(ids, at))
     if stage >= Stage.IDENTITY_VERIFIED:
-        own(NikOwner, [(id, nik_digest(person.nik)) for id, person in people.items()])
+        households = {id: kk_digest(person.kk) for id, person in people.items()}
+        own(NikOwner, [(id, nik_digest(person.nik)) for id, person in people.items()], households=households)
         ladder.climb(Stage.IDENTITY_VERIFIED, dict.fromkeys(ids, at))
     if stage >= Stage.PHONE_VERIFIED:
         own(PhoneOwner, [(id, phone_digest(person.phone)) for id, person in people.items()])

@@ -9,7 +9,7 @@ from foundation.work import Claim, enqueue, enqueue_items, work_off
 from registrations import ladder
 from registrations.models import Registrant, Sex
 from registrations.ownership import prove
-from registrations.person import Person, nik_digest
+from registrations.person import Person, kk_digest, nik_digest
 from registrations.stages import DropOff, Stage
 from verification.clock import Clock, instants
 from verification.dukcapil import Dukcapil, Identity, Verdict
@@ -39,15 +39,16 @@ def _check(claim: Claim, dukcapil: Dukcapil, clock: Clock) -> int:
     with claim.settling():
         # Who has been corrected in the meantime stays: the correction has put its own work into the queue.
         at = instants(asked, clock)
-        matched, refused, unknown = {}, {}, []
+        matched, households, refused, unknown = {}, {}, {}, []
         for item, verdict in zip(asked, verdicts, strict=True):
             if verdict is Verdict.MATCH:
-                matched[item.subject] = nik_digest(people[item.subject].nik)
+                person = people[item.subject]
+                matched[item.subject], households[item.subject] = nik_digest(person.nik), kk_digest(person.kk)
             elif verdict is Verdict.UNKNOWN:
                 unknown.append(item)
             else:
                 refused[item.subject] = _REFUSED[verdict]
-        climbed, _ = prove(Stage.IDENTITY_VERIFIED, matched, at, seen=asked_of)
+        climbed, _ = prove(Stage.IDENTITY_VERIFIED, matched, at, seen=asked_of, households=households)
         ladder.drop_off(refused, at, seen=asked_of)
         enqueue_items("phone", [item for item in asked if item.subject in climbed])
         claim.again(unknown)

@@ -1,14 +1,18 @@
 """What a registrant is told: where they are, why, and the one next thing to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from verification.delivery import News, news
+from waves import rules, state
+from waves.mine import Mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Step:
     text: Any
     label: Any = None
     url: str | None = None
+    #: The button does it at once, and leads to no page.
+    acts: bool = False
 
 
 #: Why somebody stays on a rung, in plain words.
@@ -42,6 +48,8 @@ WHY: dict[DropOff, Any] = {
     DropOff.ATTEMPTS_USED_UP: _("The code was typed wrongly five times and no longer works."),
     DropOff.PHONE_TAKEN: _("This phone number belongs to another registration."),
     DropOff.PHONE_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
+    **{rule.reason: rule.says for rule in rules.RULES.values()},
+    DropOff.NOT_DRAWN: _("You took part in the last draw, and there were fewer seats than people. You were not drawn."),
 }
 
 _CORRECT = Step(
@@ -85,8 +93,10 @@ _WAITING: dict[Stage, Step] = {
         _("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")
     ),
     Stage.IDENTITY_VERIFIED: Step(_("We have sent you a code by SMS. Type it in."), _("Type the code"), "code"),
-    Stage.PHONE_VERIFIED: Step(_("You are fully verified. We will tell you when the next wave opens.")),
 }
+
+#: What keeps people out for good.
+_FOR_LIFE = (DropOff.RECIPIENT_BEFORE, DropOff.REVOKED_BEFORE)
 
 
 #: What is known of the SMS with the code, where receipts come in.
@@ -114,12 +124,36 @@ def why(registrant: Registrant) -> str | None:
     return str(WHY[DropOff(registrant.drop_off)]) if registrant.drop_off else None
 
 
-def next_step(registrant: Registrant) -> Step | None:
+def next_step(registrant: Registrant, waves: Sequence[Mine] = ()) -> Step | None:
+    """The one next thing; `waves`: the registrant's own, the newest first."""
     reason, stage = DropOff(registrant.drop_off), Stage(registrant.stage)
+    if stage == Stage.PHONE_VERIFIED:
+        return None if reason in _FOR_LIFE else _of_waves(waves)
     if reason:
         return _NEXT.get(reason)
     known = _SMS.get(news(registrant.pk)) if stage == Stage.IDENTITY_VERIFIED else None
     return known or _WAITING.get(stage)
+
+
+def _of_waves(waves: Sequence[Mine]) -> Step:
+    """What somebody who is fully verified does next."""
+    if waves and waves[0].is_pending:
+        number = waves[0].wave.number
+        if waves[0].can_be_left:
+            text = _("You have joined wave %(number)s. When it has closed, those who may take part are drawn.")
+        else:
+            text = _("Wave %(number)s, which you have joined, is closed. You will see here what comes of it.")
+        return Step(text % {"number": number})
+    wave = state.open_wave(timezone.now())
+    if wave is None:
+        return Step(_("You are fully verified. Look in again when the next wave opens."))
+    told = {"number": wave.number}
+    return Step(
+        _("Wave %(number)s is open. To take part in its draw, join it: you need not enter anything again.") % told,
+        _("Join wave %(number)s") % told,
+        "join_wave",
+        acts=True,
+    )
 
 
 def waits_for_us(registrant: Registrant) -> bool:

@@ -16,5 +16,7 @@ urlpatterns = [
     path("status/kode/", views.code, name="code"),
     path("status/kode/baru/", views.resend_code, name="resend_code"),
     path("status/nomor/", views.change_phone, name="change_phone"),
+    path("status/gabung/", views.join_wave, name="join_wave"),
+    path("status/gelombang/<int:wave>/keluar/", views.leave_wave, name="leave_wave"),
     path("status/data/", views.correct_identity, name="correct_identity"),
 ]

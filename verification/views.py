@@ -7,7 +7,9 @@ from typing import Concatenate, ParamSpec
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,6 +20,9 @@ from registrations.models import Draft, Registrant
 from registrations.stages import DropOff, Stage
 from registrations.views import draft_of, first_unanswered, sign_up_of, with_draft
 from verification import codes, delivery, identity, links, phone, signin, status
+from waves import joining
+from waves.mine import applications
+from waves.state import open_wave
 
 SESSION_KEY = "registrant"
 
@@ -183,6 +188,7 @@ def change_phone(request: HttpRequest, registrant: Registrant) -> HttpResponse:
 @require_safe
 @signed_in
 def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    waves = applications(registrant.pk, timezone.now()) if registrant.stage >= Stage.PHONE_VERIFIED else []
     return render(
         request,
         "registrants/status.html",
@@ -191,7 +197,8 @@ def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
             "person_name": signin.open_person(registrant.pk).name,
             "ladder": status.ladder(registrant),
             "reason": status.why(registrant),
-            "next_step": status.next_step(registrant),
+            "next_step": status.next_step(registrant, waves),
+            "waves": waves,
             "waits_for_us": status.waits_for_us(registrant),
             "wave": registrant.wave_id,
         },
@@ -218,6 +225,36 @@ def correct_identity(request: HttpRequest, registrant: Registrant) -> HttpRespon
         return redirect("status")
     context = {"form": form, "title": _("Correct my data"), "doubts": form.doubts, "reason": status.why(registrant)}
     return render(request, "registrants/correct_identity.html", context, status=422 if form.is_bound else 200)
+
+
+# Waves
+
+
+@require_POST
+@signed_in
+def join_wave(request: HttpRequest, registrant: Registrant) -> HttpResponse:
+    """One click, and a second one changes nothing. Whether the wave is open, the database's clock says."""
+    wave = open_wave(timezone.now())
+    outcome = joining.join(wave.number, [registrant.pk])[0] if wave else joining.Outcome.NOT_OPEN
+    if outcome in (joining.Outcome.JOINED, joining.Outcome.ALREADY):
+        return redirect("status")
+    return render(request, "registrants/not_joined.html", {"reason": _NOT_JOINED[outcome]}, status=409)
+
+
+_NOT_JOINED = {
+    joining.Outcome.NOT_OPEN: gettext_lazy("No wave is open now: it has just closed."),
+    joining.Outcome.NOT_READY: gettext_lazy("Only who is fully verified and has not been selected yet can join a wave."),
+    joining.Outcome.ELSEWHERE: gettext_lazy("You have joined another wave, whose result is not known yet."),
+}
+
+
+@require_POST
+@signed_in
+def leave_wave(request: HttpRequest, registrant: Registrant, wave: int) -> HttpResponse:
+    if joining.leave(wave, registrant.pk):
+        return redirect("status")
+    reason = _("A wave can be left until it closes.")
+    return render(request, "registrants/not_joined.html", {"reason": reason}, status=409)
 
 
 # Signing in and out

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation import csvfile
 from foundation.work import outstanding
 from registrations import bulk, funnel, rows
 from registrations.intake import SignUp
@@ -454,7 +455,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_further(file):
     survey = bulk.survey(path)
     path.write_text(GOOD + LINES[1] + "\n")
 
-    with pytest.raises(bulk.BadFile, match="The file has changed while it was read"):
+    with pytest.raises(csvfile.BadFile, match="The file has changed while it was read"):
         bulk.take_in(survey.form, survey.blocks[0], at=AT)
     assert not Registrant.objects.exists()
 
@@ -480,7 +481,7 @@ def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file):
     path = file([row(1 + number % 100) for number in range(12_345)])
 
     survey = bulk.survey(path)
-    read = [line for block in survey.blocks for line, _row in bulk._rows_of(survey.form, block)]
+    read = [line for block in survey.blocks for line, _row in csvfile.rows_of(survey.form, block)]
 
     assert len(survey.blocks) == 2
     assert read == list(range(2, 12_347))

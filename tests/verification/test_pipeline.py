@@ -259,7 +259,10 @@ def test_what_dukcapil_does_not_answer_stays_unknown():
     ids = make_registrants(4, stage=Stage.EMAIL_VERIFIED)
     enqueue("identity", ids)
     dukcapil = Scripted(
-        [Verdict.MATCH, Verdict.UNKNOWN, Verdict.MATCH, Verdict.UNKNOWN], [Verdict.MATCH], Unavailable(), [Verdict.MATCH]
+        [Verdict.MATCH, Verdict.UNKNOWN, Verdict.MATCH, Verdict.UNKNOWN],
+        Unavailable(),
+        [Verdict.UNKNOWN, Verdict.MATCH],
+        [Verdict.MATCH],
     )
 
     for _ in range(4):

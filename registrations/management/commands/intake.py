@@ -19,6 +19,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
+from foundation import csvfile
 from foundation.processes import in_order
 from registrations import bulk, rows
 
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             return
         try:
             bad = self._take_in(options)
-        except bulk.BadFile as error:
+        except csvfile.BadFile as error:
             raise CommandError(str(error), returncode=NOT_TAKEN) from error
         except KeyboardInterrupt:
             raise _stopped(_("interrupted")) from None

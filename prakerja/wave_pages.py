@@ -1,0 +1,200 @@
+"""The programme office's pages of the waves: each with its people, its rules, and its draw, step by step."""
+
+from typing import Any, NamedTuple, cast
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from foundation import services
+from prakerja.dashboard import staff_only
+from registrations.models import Wave
+from registrations.stages import DropOff
+from waves import acts, publishing, rules, screening, state
+from waves import draw as drawing
+from waves.models import Act, Application, Draw, Plan, RuleSet
+from waves.screening import NotNow
+from waves.state import State
+
+Name = Act.Name
+
+
+class Row(NamedTuple):
+    """A wave in the list."""
+
+    wave: Wave
+    state: State
+    applications: int
+    selected: int | None
+
+
+class Next(NamedTuple):
+    """The step that comes next, and what must be known before it is asked for."""
+
+    name: Name
+    title: str
+    says: str
+    #: The number that has to be typed in as well, with its label and what is proposed.
+    field: str = ""
+    label: str = ""
+    proposed: str = ""
+
+
+@require_safe
+@staff_only
+def waves_page(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    draws = {draw.wave_id: draw for draw in Draw.objects.filter(annulled_at=None).defer("subtrees")}
+    rows = [
+        Row(wave, state.of(wave, now), _applications(wave), draws[wave.number].selected if wave.number in draws else None)
+        for wave in Wave.objects.all()
+    ]
+    return render(request, "office/waves.html", {"rows": rows})
+
+
+def _applications(wave: Wave) -> int:
+    """How many have joined; after the screening, as it counted them: they do not change any more."""
+    screened = wave.screenings.filter(is_current=True).first()
+    return screened.applications if screened else Application.objects.filter(wave=wave).count()
+
+
+@require_safe
+@staff_only
+def wave_page(request: HttpRequest, number: int) -> HttpResponse:
+    wave = get_object_or_404(Wave, pk=number)
+    now = timezone.now()
+    screened = wave.screenings.filter(is_current=True).select_related("rule_set").prefetch_related("lists").first()
+    draw = acts.live_draw(wave)
+    found = state.of(wave, now)
+    plan = Plan.objects.select_related("rule_set").filter(wave=wave).first()
+    done = list(Act.objects.filter(wave=wave).select_related("maker", "checker"))
+    context: dict[str, Any] = {
+        "wave": wave,
+        "state": found,
+        "states": list(State),
+        "plan": plan,
+        "applications": _applications(wave),
+        "screening": screened,
+        "reasons": _reasons(screened.reasons) if screened else [],
+        "eligible": screened.applications - screened.ineligible if screened else None,
+        "draw": draw,
+        "told": publishing.as_json(draw) if draw else None,
+        "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
+        "changes": wave.changes.select_related("by"),
+        "acts": done,
+        "next": None if any(not act.done_at for act in done) else _next(wave, found, draw, screened is not None),
+        "rules": rules.of(plan.rule_set) if plan else [],
+        "rule_sets": RuleSet.objects.all(),
+        "tried": _tried(request, wave),
+        "notice": request.session.pop("notice", None),
+        "is_mock": not services.get("randomness").chain.is_public,
+    }
+    return render(request, "office/wave.html", context)
+
+
+def _reasons(told: dict[str, int]) -> list[tuple[str, int]]:
+    return [(str(DropOff(int(reason)).label), people) for reason, people in sorted(told.items())]
+
+
+def _tried(request: HttpRequest, wave: Wave) -> dict[str, Any] | None:
+    """What other rules would come to, if asked (`?try=name`)."""
+    rule_set = RuleSet.objects.filter(name=request.GET.get("try", "")).first()
+    if rule_set is None or wave.closes_at is None:
+        return None
+    found = screening.try_out(wave, rule_set)
+    reasons = _reasons({str(reason.value): people for reason, people in found.reasons.items()})
+    return {"rule_set": rule_set, "eligible": found.applications - found.ineligible, "reasons": reasons}
+
+
+def _next(wave: Wave, found: State, draw: Draw | None, is_screened: bool) -> Next | None:
+    if found is State.CLOSED and not is_screened:
+        says = _("All applications are held against the rules. This can be repeated until the list is frozen.")
+        return Next(Name.SCREEN, _("Screen the applications"), says)
+    if found is State.CLOSED:
+        says = _(
+            "Each eligible application gets a ticket, and the list's hashes are published. It cannot be changed afterwards."
+        )
+        return Next(Name.FREEZE, _("Freeze the list"), says)
+    if draw is None:
+        return None
+    if not draw.committed_at:
+        chain = services.get("randomness").chain
+        says = _(
+            "A secret is made, and a round of the beacon announced that lies in the future. Neither can be changed afterwards."
+        )
+        # An hour: time enough for the second person, and for everybody to note the commitment.
+        proposed = chain.first_after(timezone.now()) + 3600 // chain.period
+        return Next(Name.COMMIT, _("Fix the secret and the round"), says, "round", _("Round"), str(proposed))
+    if not draw.drawn_at:
+        if drawing.chain_of(draw).at(draw.round or 0) > timezone.now():
+            return None
+        says = _(
+            "The tickets are drawn by themselves. Should the beacon not be reached from here, enter the round's signature."
+        )
+        return Next(Name.DRAW, _("Draw"), says, "signature", _("Signature of the round"))
+    if not draw.published_at:
+        return Next(Name.PUBLISH, _("Publish the draw"), _("Secret, seed, order and outcome become public, for ever."))
+    return None
+
+
+def _user(request: HttpRequest) -> User:
+    """Who is signed in: `staff_only` has seen to it."""
+    return cast(User, request.user)
+
+
+def _notice(request: HttpRequest, text: str, *, wrong: bool = False) -> None:
+    """What the next page says on top, once."""
+    request.session["notice"] = {"text": str(text), "wrong": wrong}
+
+
+@require_POST
+@staff_only
+def ask(request: HttpRequest, number: int) -> HttpResponse:
+    """Ask for a step. It is irreversible: whoever asks ticks that they have looked at its numbers."""
+    wave = get_object_or_404(Wave, pk=number)
+    name = request.POST.get("name", "")
+    if name not in Name.values:
+        return redirect("office_wave", number)
+    details = {field: request.POST[field].strip() for field in ("round", "signature", "reason") if request.POST.get(field)}
+    try:
+        if not request.POST.get("sure"):
+            raise NotNow(_("Tick that you have looked at the numbers."))
+        if "round" in details and not details["round"].isdecimal():
+            raise NotNow(_("There is no such round."))
+        acts.ask(wave, Name(name), by=_user(request), **_typed(Name(name), details))
+        _notice(request, _("Asked for. Another person confirms it.") if Name(name).takes_two else _("It is being done."))
+    except NotNow as refusal:
+        _notice(request, str(refusal), wrong=True)
+    return redirect("office_wave", number)
+
+
+def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
+    match name:
+        case Name.COMMIT:
+            return {"round": int(details.get("round", 0))}
+        case Name.DRAW:
+            return {"signature": details.get("signature", "")}
+        case Name.ANNUL:
+            return {"reason": details.get("reason", "")}
+        case _:
+            return {}
+
+
+@require_POST
+@staff_only
+def decide(request: HttpRequest, number: int, act: int) -> HttpResponse:
+    """Confirm what another person has asked for, or take it back."""
+    asked = get_object_or_404(Act, pk=act, wave=number)
+    try:
+        if "withdraw" in request.POST:
+            acts.withdraw(asked)
+            _notice(request, _("Taken back."))
+        else:
+            acts.confirm(asked, by=_user(request))
+            _notice(request, _("Confirmed. It is being done."))
+    except NotNow as refusal:
+        _notice(request, str(refusal), wrong=True)
+    return redirect("office_wave", number)

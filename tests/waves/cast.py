@@ -1,0 +1,85 @@
+"""The cast of the waves' tests: verified people, a wave that is over, a draw at each of its steps."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from registrations.models import NikOwner, Registrant, Wave
+from registrations.stages import Stage
+from tests.people import START, make_registrants
+from waves import draw as drawing
+from waves import joining, programme, screening
+from waves.models import Draw, Plan
+from waves.randomness import MockBeacon
+
+OPENS, CLOSES = START - timedelta(days=1), START + timedelta(days=5)
+AFTER = CLOSES + timedelta(hours=1)
+BEACON = MockBeacon()
+
+
+def make_wave(number: int = 1, *, quota: int = 10, rule_set: str = "2020-04", rooms: Sequence[dict[str, Any]] = ()) -> Wave:
+    """A wave of April 2020 with its plan; its window is long over."""
+    programme.load_rule_sets()
+    wave, _ = Wave.objects.update_or_create(
+        number=number,
+        defaults={
+            "opens_at": OPENS + timedelta(days=7 * (number - 1)),
+            "closes_at": CLOSES + timedelta(days=7 * (number - 1)),
+            "quota": quota,
+        },
+    )
+    Plan.objects.update_or_create(wave=wave, defaults={"rule_set_id": rule_set, "rooms": list(rooms)})
+    return wave
+
+
+def make_applicants(wave: Wave, count: int, **options: Any) -> list[int]:
+    """So many verified people who have joined the wave while it was open; their ids."""
+    ids = make_registrants(count, stage=Stage.PHONE_VERIFIED, **options)
+    joined = joining.join(wave.number, ids, at=[(wave.closes_at or CLOSES) - timedelta(hours=1)] * count)
+    assert set(joined) == {joining.Outcome.JOINED}
+    return ids
+
+
+def make_frozen(count: int = 30, **options: Any) -> Draw:
+    wave = make_wave(**options)
+    make_applicants(wave, count)
+    screening.screen(wave, at=AFTER)
+    return drawing.freeze(wave, at=AFTER)
+
+
+def make_committed(count: int = 30, **options: Any) -> Draw:
+    frozen = make_frozen(count, **options)
+    drawing.commit(frozen, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+    return frozen
+
+
+def make_drawn(count: int = 30, **options: Any) -> Draw:
+    committed = make_committed(count, **options)
+    run(committed)
+    return committed
+
+
+def run(draw: Draw) -> None:
+    drawing.run(draw, signature=BEACON.signature(draw.round or 0) or b"", at=AFTER + timedelta(hours=1))
+
+
+def make_published(count: int = 30, **options: Any) -> Draw:
+    drawn = make_drawn(count, **options)
+    drawing.publish(drawn, at=AFTER + timedelta(hours=2))
+    return drawn
+
+
+def make_staff(name: str) -> User:
+    return User.objects.create_user(name, is_staff=True)
+
+
+def share_household(ids: Sequence[int]) -> None:
+    """These people are of one family card."""
+    household = NikOwner.objects.get(registrant_id=ids[0]).household
+    NikOwner.objects.filter(registrant_id__in=ids).update(household=household)
+
+
+def registrant(id: int) -> Registrant:
+    return Registrant.objects.get(pk=id)

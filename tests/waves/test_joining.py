@@ -1,0 +1,129 @@
+"""Joining a wave and leaving it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from registrations import ladder
+from registrations.models import Wave
+from registrations.stages import DropOff, Stage
+from tests.people import START, make_registrants
+from tests.waves.cast import AFTER, CLOSES, OPENS, make_applicants, make_drawn, make_wave, registrant
+from waves.joining import Outcome, join, leave
+from waves.models import Application, Draw, Place
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def open_wave():
+    now = timezone.now()
+    make_wave()
+    Wave.objects.filter(number=1).update(opens_at=now - timedelta(days=1), closes_at=now + timedelta(days=1))
+    return Wave.objects.get()
+
+
+def test_a_verified_registrant_joins_the_open_wave_with_one_click(open_wave):
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+
+    assert join(1, [id]) == [Outcome.JOINED]
+    assert join(1, [id]) == [Outcome.ALREADY], "a second click"
+
+    [application] = Application.objects.all()
+    assert abs(application.joined_at - timezone.now()) < timedelta(seconds=30)
+
+
+def test_thousands_join_at_once_and_each_is_told_what_came_of_it(open_wave):
+    ready = make_registrants(3, stage=Stage.PHONE_VERIFIED)
+    below = make_registrants(2, stage=Stage.IDENTITY_VERIFIED, first=10)
+    join(1, ready[:1])
+
+    outcomes = join(1, [*below, *ready, 999_999])
+
+    assert outcomes == [
+        Outcome.NOT_READY,
+        Outcome.NOT_READY,
+        Outcome.ALREADY,
+        Outcome.JOINED,
+        Outcome.JOINED,
+        Outcome.NOT_READY,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "outcome"),
+    [
+        (OPENS - timedelta(microseconds=1), Outcome.NOT_OPEN),
+        (OPENS, Outcome.JOINED),
+        (CLOSES - timedelta(microseconds=1), Outcome.JOINED),
+        (CLOSES, Outcome.NOT_OPEN),
+    ],
+)
+def test_a_wave_is_joined_from_its_opening_until_just_before_its_close(at, outcome):
+    make_wave()
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+
+    assert join(1, [id], at=[at]) == [outcome]
+
+
+def test_the_databases_clock_decides_when_a_wave_is_closed():
+    make_wave()
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE registrations_wave SET closes_at = statement_timestamp()")
+
+    assert join(1, [id]) == [Outcome.NOT_OPEN]
+
+
+def test_a_wave_that_nobody_knows_or_that_has_no_dates_cannot_be_joined():
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+    Wave.objects.create(number=2)
+
+    assert join(2, [id]) == [Outcome.NOT_OPEN]
+    assert join(77, [id]) == [Outcome.NOT_OPEN]
+
+
+def test_nobody_is_in_two_waves_at_once():
+    first, second = make_wave(1), make_wave(2)
+    Wave.objects.filter(number=2).update(opens_at=first.opens_at)
+    [id] = make_applicants(first, 1)
+
+    assert join(second.number, [id], at=[CLOSES - timedelta(minutes=1)]) == [Outcome.ELSEWHERE]
+
+
+def test_who_was_not_drawn_joins_the_next_wave_and_is_on_the_way_again():
+    draw = make_drawn(count=5, quota=1)
+    Draw.objects.update(published_at=AFTER + timedelta(hours=2), announced_at=AFTER + timedelta(hours=3))
+    [loser, *_] = Application.objects.exclude(
+        registrant_id__in=[place.registrant_id for place in draw_places(draw)]
+    ).values_list("registrant_id", flat=True)
+    ladder.drop_off({loser: DropOff.NOT_DRAWN}, {loser: AFTER})
+    second = make_wave(2)
+
+    assert join(2, [loser], at=[second.opens_at]) == [Outcome.JOINED]
+    assert registrant(loser).drop_off == DropOff.NONE
+
+
+def draw_places(draw):
+    return Place.objects.filter(draw_id=draw.pk)
+
+
+def test_a_frozen_wave_is_joined_by_nobody():
+    draw = make_drawn(count=3)
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED, first=50)
+
+    assert join(draw.wave_id, [id], at=[START]) == [Outcome.NOT_OPEN]
+
+
+def test_a_wave_is_left_before_it_closes_and_not_later(open_wave):
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+    join(1, [id])
+
+    assert leave(1, id)
+    assert not leave(1, id), "twice"
+    assert join(1, [id]) == [Outcome.JOINED], "and joined again"
+    Wave.objects.update(closes_at=timezone.now())
+    assert not leave(1, id)
+    assert Application.objects.count() == 1

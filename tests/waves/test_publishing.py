@@ -1,0 +1,142 @@
+"""What is published of a draw, and that anybody can run it again from that alone."""
+
+import json
+import random
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from tests.waves.cast import (
+    AFTER,
+    BEACON,
+    make_applicants,
+    make_drawn,
+    make_published,
+    make_wave,
+    run,
+    share_household,
+)
+from tests.waves.test_screening import put_on_list
+from waves import draw as drawing
+from waves import publishing
+from waves.models import ListKind, Place
+from waves.screening import NotNow, screen
+
+pytestmark = pytest.mark.django_db
+
+CHECKER = Path(__file__).resolve().parents[2] / "tools" / "verify_draw.py"
+
+
+def check(folder, *options):
+    return subprocess.run([sys.executable, "-I", CHECKER, folder, *options], capture_output=True, text=True, timeout=60)
+
+
+def make_manifold(count=120):
+    """A published draw with rooms, households and people who were recipients before."""
+    wave = make_wave(
+        quota=40,
+        rule_set="2021-03",
+        rooms=[{"name": "priority", "seats": 8, "list": "priority"}, {"name": "West Java", "seats": 10, "province": 32}],
+    )
+    ids, rng = make_applicants(wave, count), random.Random(3)
+    put_on_list(ListKind.PRIORITY, *range(1, 31))
+    for _ in range(20):
+        share_household(rng.sample(ids, 4))
+    screen(wave, at=AFTER)
+    draw = drawing.freeze(wave, at=AFTER)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+    run(draw)
+    drawing.publish(draw, at=AFTER + timedelta(hours=2))
+    return draw
+
+
+@pytest.mark.parametrize("make", [lambda: make_published(count=50), make_manifold, lambda: make_published(count=1, quota=9)])
+def test_a_stranger_runs_a_published_draw_again(make, tmp_path):
+    draw = make()
+
+    publishing.write(draw, tmp_path)
+
+    told = json.loads((tmp_path / "draw.json").read_text())
+    found = check(tmp_path, "--root", told["root"], "--commitment", told["commitment"], "--beacon")
+    assert found.returncode == 0, found.stderr
+    assert told["seed"] in found.stdout
+    assert "mock" in found.stdout
+    winners = set(Place.objects.filter(draw_id=draw.pk).values_list("rank", flat=True))
+    lines = (tmp_path / "result.csv").read_text().splitlines()[1:]
+    assert {int(line.split(",")[0]) for line in lines if line.split(",")[2].startswith("S")} == winners
+
+
+def test_a_changed_byte_in_any_file_is_found(tmp_path):
+    draw = make_manifold()
+    publishing.write(draw, tmp_path)
+    rng = random.Random(1)
+
+    for name in ("tickets.csv", "result.csv", "draw.json"):
+        whole = (tmp_path / name).read_bytes()
+        # In draw.json, a digit of what follows from the rest.
+        places = (
+            [whole.index(told["root"].encode())] if (told := json.loads(whole) if name == "draw.json" else None) else []
+        ) or rng.sample(range(len(whole)), 5)
+        for place in places:
+            changed = bytearray(whole)
+            changed[place] = ord("0") if changed[place] != ord("0") else ord("1")
+            (tmp_path / name).write_bytes(changed)
+            assert check(tmp_path).returncode == 1, (name, place)
+        (tmp_path / name).write_bytes(whole)
+    assert check(tmp_path).returncode == 0
+
+
+def test_the_list_published_later_is_the_one_that_was_frozen(tmp_path):
+    draw = make_published(count=20)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE waves_ticket SET room = 1 WHERE position = 3")
+
+    with pytest.raises(publishing.Tampered, match="tickets"):
+        publishing.write(draw, tmp_path)
+    assert not (tmp_path / "draw.json").exists()
+
+
+def test_the_result_is_the_same_each_time_it_is_written(tmp_path):
+    draw = make_published(count=20, quota=5)
+    publishing.write(draw, tmp_path)
+    draw.refresh_from_db()
+    publishing.write(draw, tmp_path)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM waves_place WHERE rank = (SELECT min(rank) FROM waves_place)")
+
+    with pytest.raises(publishing.Tampered, match="result"):
+        publishing.write(draw, tmp_path)
+
+
+def test_nothing_of_a_draw_is_published_before_its_time(tmp_path):
+    draw = make_drawn(count=5)
+
+    with pytest.raises(NotNow):
+        publishing.write(draw, tmp_path)
+    told = publishing.as_json(draw)
+
+    assert (told["secret"], told["seed"], told["cut_offs"]) == (None, None, None)
+    assert told["root"] == bytes(draw.root).hex()
+    with pytest.raises(CommandError, match="not published"):
+        call_command("publish_draw", "--wave", "1", "--to", str(tmp_path))
+    with pytest.raises(CommandError, match="no such draw"):
+        call_command("publish_draw", "--wave", "7", "--to", str(tmp_path))
+
+
+def test_the_command_writes_the_files_and_the_web_gets_those_that_are_missing(tmp_path, settings, capsys):
+    settings.PUBLISHED = tmp_path / "published"
+    draw = make_published(count=5)
+
+    call_command("publish_draw", "--wave", "1", "--to", str(tmp_path / "mine"))
+    publishing.write_missing()
+    publishing.write_missing()
+
+    for name in publishing.FILES:
+        assert (tmp_path / "mine" / name).read_bytes() == publishing.file(draw, name).read_bytes()
+    assert "result.csv" in capsys.readouterr().out
+    assert not [path for path in publishing.file(draw, "draw.json").parent.iterdir() if path.name not in publishing.FILES]

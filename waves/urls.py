@@ -1,0 +1,11 @@
+from django.urls import path
+
+from waves import views
+
+urlpatterns = [
+    path("undian/", views.draws, name="draws"),
+    path("undian/<int:wave>/", views.draw_page, name="draw"),
+    path("undian/<int:wave>/<int:attempt>/", views.draw_page, name="draw_attempt"),
+    path("undian/<int:wave>/<int:attempt>/draw.json", views.draw_json, name="draw_json"),
+    path("undian/<int:wave>/<int:attempt>/berkas/<str:name>", views.draw_file, name="draw_file"),
+]

@@ -1,0 +1,80 @@
+"""The public pages of the draws: what anybody needs to check one, without signing in."""
+
+from pathlib import Path
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from registrations.models import Wave
+from waves import draw as drawing
+from waves import publishing, state
+from waves.models import Draw
+
+
+@require_safe
+def draws(request: HttpRequest) -> HttpResponse:
+    """All draws, the newest first."""
+    found = Draw.objects.select_related("wave").defer("subtrees").order_by("-wave", "-attempt")
+    return render(request, "draws/draws.html", {"draws": found})
+
+
+@require_safe
+def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> HttpResponse:
+    """One wave's draw, step by step as far as it has come; `?ticket=`: one ticket's place and its proof."""
+    of_wave = get_object_or_404(Wave, pk=wave)
+    draw, asked = _draw(wave, attempt), request.GET.get("ticket", "").strip()
+    context: dict[str, Any] = {
+        "wave": of_wave,
+        "state": state.of(of_wave, timezone.now()),
+        "draw": draw,
+        "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
+        "asked": asked,
+    }
+    if draw:
+        context |= {
+            "told": publishing.as_json(draw),
+            "round_at": drawing.chain_of(draw).at(draw.round) if draw.round else None,
+            "is_mock": bool(draw.chain) and not drawing.chain_of(draw).is_public,
+            "files": [name for name in publishing.FILES if publishing.file(draw, name).exists()]
+            if draw.published_at
+            else [],
+            "found": _found(draw, asked) if asked else None,
+        }
+    return render(request, "draws/draw.html", context)
+
+
+def _draw(wave: int, attempt: int | None) -> Draw | None:
+    """The draw that was asked for; without an attempt, the newest."""
+    draws = Draw.objects.filter(wave=wave)
+    return get_object_or_404(draws, attempt=attempt) if attempt else draws.last()
+
+
+def _found(draw: Draw, text: str) -> dict[str, object] | None:
+    """What is known of a ticket; None: there is no such ticket."""
+    ticket = drawing.find_ticket(draw, text)
+    if ticket is None:
+        return None
+    proof = drawing.proof(draw, ticket.position)
+    found: dict[str, object] = {"proof": proof, "path": [sibling.hex() for sibling in proof.path]}
+    if draw.published_at:
+        found |= {"rank": drawing.rank_of(draw, ticket), "place": drawing.place_of(draw, ticket)}
+    return found
+
+
+@require_safe
+def draw_json(request: HttpRequest, wave: int, attempt: int) -> HttpResponse:
+    """`draw.json`, as far as the draw has come."""
+    return JsonResponse(publishing.as_json(get_object_or_404(Draw, wave=wave, attempt=attempt)))
+
+
+@require_safe
+def draw_file(request: HttpRequest, wave: int, attempt: int, name: str) -> FileResponse:
+    """One of the published files."""
+    draw = get_object_or_404(Draw.objects.exclude(published_at=None), wave=wave, attempt=attempt)
+    path: Path = publishing.file(draw, name)
+    if name not in publishing.FILES or not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"{path.parent.name}-{name}")
