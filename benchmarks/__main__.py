@@ -20,12 +20,13 @@ Figures = dict[str, float]
 
 def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     """What is measured, in order: some of it looks at what the part before has left."""
-    from benchmarks import chain, draw, ends, floor, intake, migration, naive, screening, signup
+    from benchmarks import chain, decree, draw, ends, floor, intake, migration, naive, screening, signup
 
     yield "generator", chain.generator
     yield "chain", lambda: chain.measure(people)
     yield "ends", ends.measure
     yield "migration", migration.measure
+    yield "decree", decree.measure
     yield "floor", lambda: floor.measure(people)
     yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure
@@ -56,7 +57,7 @@ def main() -> None:
         "--only",
         nargs="+",
         metavar="PART",
-        help="only these parts: generator chain ends migration floor intake naive signup screening draw",
+        help="only these parts: generator chain ends migration decree floor intake naive signup screening draw",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prakerja-bench-") as state:

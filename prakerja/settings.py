@@ -51,6 +51,9 @@ SEALING_KEYS = _keys["SEALING_KEYS"]
 #: base64, 32 bytes: digests by which sealed data is found, one-time codes, mailed links.
 DIGEST_KEY = _keys["DIGEST_KEY"]
 
+#: `id:base64,id:base64`, 32 bytes each: Ed25519 keys of decrees; the first one signs.
+DECREE_KEYS = env.str("DECREE_KEYS", default="")
+
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 #: Where mailed links lead to.

@@ -339,3 +339,63 @@ class Act(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of wave {self.wave_id}"
+
+
+class Decree(models.Model):
+    """A decree (SK) of the programme office: a canonical list, named by its hash and signed. Nothing of it is ever changed."""
+
+    class Kind(models.TextChoices):
+        RECIPIENTS = "recipients", _("Names recipients")
+
+    year = models.PositiveSmallIntegerField()
+    #: Gapless within the year.
+    number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.RECIPIENTS)
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="decrees")
+    at = models.DateTimeField()
+    signer = models.CharField(max_length=200)
+    names = models.PositiveIntegerField()
+    #: By province, then by sex: how many are named. `{"32": {"1": 10, "2": 12}}`
+    totals = models.JSONField()
+    sha256 = models.BinaryField(max_length=32)
+    #: What is signed: see `waves.decrees.statement`.
+    statement = models.TextField()
+    key_id = models.CharField(max_length=40)
+    public_key = models.BinaryField(max_length=32)
+    signature = models.BinaryField(max_length=64)
+
+    class Meta:
+        ordering = ["year", "number"]
+        constraints = [
+            models.UniqueConstraint("year", "number", name="decree_numbers"),
+            models.UniqueConstraint("draw", name="one_decree_names_the_drawn", condition=Q(kind="recipients")),
+            models.CheckConstraint(name="decree_number", condition=Q(number__gte=1)),
+        ]
+
+    def __str__(self) -> str:
+        return f"Decree {self.number}/{self.year}"
+
+
+class DecreeBlock(models.Model):
+    """Some thousand lines of a decree's list, sealed: names change, a decree does not."""
+
+    pk = models.CompositePrimaryKey("decree_id", "block")
+    decree_id = models.IntegerField()
+    block = models.IntegerField()
+    sealed = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"Block {self.block} of decree {self.decree_id}"
+
+
+class Recipient(models.Model):
+    """Somebody whom a decree has named: once in a lifetime."""
+
+    registrant_id = models.BigIntegerField(primary_key=True)
+    #: 16 digits; the last one checks the others.
+    card = models.BigIntegerField(unique=True)
+    decree_id = models.IntegerField()
+    rank = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"Recipient {self.registrant_id}"

@@ -24,7 +24,9 @@ def of(wave: Wave, now: datetime) -> State:
     if draw := Draw.objects.filter(wave=wave, annulled_at=None).defer("subtrees").first():
         if draw.announced_at:
             return State.ANNOUNCED
-        return State.DRAWN if draw.drawn_at else State.FROZEN
+        if draw.drawn_at:
+            return State.DECREED if draw.decrees.exists() else State.DRAWN
+        return State.FROZEN
     if wave.opens_at is None or wave.closes_at is None or now < wave.opens_at:
         return State.PLANNED
     return State.OPEN if now < wave.closes_at else State.CLOSED

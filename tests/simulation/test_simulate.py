@@ -8,18 +8,22 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from foundation.models import Work
-from prakerja.simulation import drive, programme
+from prakerja.simulation import drive, programme, selection
 from registrations import funnel
 from registrations.funnel import WIB, View
 from registrations.models import Registrant, Wave
+from registrations.stages import Stage
 from tests.people import make_registrants
+from waves import decrees
+from waves.models import Application, Decree, Draw
 
 pytestmark = pytest.mark.django_db
 
 
-def simulate(*arguments):
+def simulate(*arguments, draws=False):
     output = StringIO()
-    call_command("simulate", *arguments, *([] if "--workers" in arguments else ["--workers", "1"]), stdout=output)
+    workers = [] if "--workers" in arguments else ["--workers", "1"]
+    call_command("simulate", *arguments, *workers, *([] if draws else ["--without-draws"]), stdout=output)
     return output.getvalue()
 
 
@@ -48,6 +52,43 @@ def test_the_programme_at_a_thousandth_is_exact():
     assert figures(View(as_of=datetime(2020, 9, 16, tzinfo=WIB))) == [23171, 18000, 13400, 11990]
     assert funnel.recount().differences == []
     assert not Work.objects.exists()
+
+
+def test_the_decrees_of_waves_1_to_7_name_exactly_as_many_as_published():
+    printed = simulate("--scale", "0.001", draws=True)
+
+    assert "23.171 / 18.000 / 13.400 / 11.990 / 3.881" in printed
+    named = [decree.names for decree in Decree.objects.order_by("draw__wave")]
+    assert named == [168, 288, 225, 800, 800, 800, 800]
+    assert [decree.number for decree in Decree.objects.all()] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(decrees.faults(decree) == [] for decree in Decree.objects.all())
+    assert Registrant.objects.filter(stage=Stage.SELECTED, selected_wave__isnull=False).count() == sum(named)
+    assert Application.objects.filter(wave=8).count() == 4000
+    assert not Draw.objects.filter(wave=8).exists()
+    assert funnel.recount().differences == []
+    assert funnel.read(View(as_of=datetime(2020, 8, 14, tzinfo=WIB))).rungs[4].people == sum(named[:4])
+    assert simulate("--scale", "0.001", draws=True) == printed, "nothing is left to do"
+
+
+def test_a_simulation_that_is_stopped_between_two_steps_goes_on_to_the_same_decrees():
+    simulate("--registrants", "3000", "--waves", "1-2")
+    plans = programme.plan_registrants(3000, range(1, 3))
+    offices = selection.offices(plans, programme.Fraction(3000, programme.REGISTERED))
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step):
+        if step == "wave 2":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        selection.run(offices, seed=2020, tick=stop)
+    assert Decree.objects.count() == 1
+    selection.run(offices, seed=2020)
+
+    assert [decree.names for decree in Decree.objects.all()] == [office.accepted for office in offices]
+    assert funnel.recount().differences == []
 
 
 def test_any_number_of_registrants_is_exact():

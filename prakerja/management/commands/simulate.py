@@ -12,10 +12,11 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from foundation.processes import ProcessDied
-from prakerja.simulation import drive, programme
+from prakerja.simulation import drive, programme, selection
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.stages import Stage
+from waves.models import Decree, Recipient
 
 #: How many people are taken in hand at once: more than the workers of a real service would.
 BATCH = 10_000
@@ -74,6 +75,9 @@ class Command(BaseCommand):
             metavar="N",
             help="so many processes (default: one more than cores); 0: leave the pipeline to the Celery workers that run",
         )
+        parser.add_argument(
+            "--without-draws", action="store_true", help="end when everybody is verified: nobody joins or is drawn"
+        )
         parser.add_argument("--reset", action="store_true", help="forget all registrants first")
         parser.add_argument(
             "--if-empty", action="store_true", help="do nothing when somebody is registered and no run is unfinished"
@@ -100,9 +104,16 @@ class Command(BaseCommand):
                 raise CommandError(f"{error}. Run the command again to go on.") from error
             except KeyboardInterrupt:
                 raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
-        self._report(simulation)
+        office = selection.offices(plans, scale)
+        if not options["without_draws"]:
+            try:
+                selection.run(office, seed=options["seed"], tick=lambda step: bar.write(step, file=sys.stderr))
+            except KeyboardInterrupt:
+                raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
+            funnel.fold()
+        self._report(simulation, [] if options["without_draws"] else office)
 
-    def _report(self, simulation: drive.Simulation) -> None:
+    def _report(self, simulation: drive.Simulation, offices: list[selection.Office]) -> None:
         """Say what came out, and fail when it is not exactly what the programme says."""
         wrong = []
         for plan in simulation.plans:
@@ -115,7 +126,13 @@ class Command(BaseCommand):
             ):
                 if rungs[stage] != expected:
                     wrong.append(f"wave {plan.number}, {stage.label}: {rungs[stage]} instead of {expected}")
+        for office in offices:
+            selected = Recipient.objects.filter(
+                decree_id__in=Decree.objects.filter(draw__wave=office.plan.number).values("id")
+            )
+            if selected.count() != (office.accepted or 0):
+                wrong.append(f"wave {office.plan.number}: {selected.count()} named instead of {office.accepted or 0}")
         if wrong:
             raise CommandError("The figures are not those of the programme:\n" + "\n".join(wrong))
-        totals = " / ".join(f"{rung.people:,}".replace(",", ".") for rung in funnel.read().rungs[:4])
+        totals = " / ".join(f"{rung.people:,}".replace(",", ".") for rung in funnel.read().rungs[: 5 if offices else 4])
         self.stdout.write(f"Done: {totals}")

@@ -1,0 +1,119 @@
+"""What the simulated programme office does: its waves are joined, screened, drawn, decreed and announced, one after the other.
+
+How far it has come is in the database: applications, screening, draw and decree are each there or not, and who goes on with a
+run does what is missing. The round that counts is the mock beacon's, so the same seed does not draw the same people again.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from fractions import Fraction
+from typing import NamedTuple
+
+from django.db import connection
+
+from prakerja.simulation.programme import OPENINGS, WavePlan, half_up, largest_remainder
+from registrations.models import Wave
+from registrations.stages import Stage
+from waves import decrees, draw, joining, programme, screening
+from waves.models import Application, Change, Plan
+from waves.randomness import MockBeacon
+
+#: How many joined, as far as it was published; of waves 2 and 3 nothing was, and wave 8 had "more than four million".
+JOINED = {
+    1: 2_000_000,
+    2: 1_500_000,
+    3: 1_000_000,
+    4: 1_200_000,
+    5: 1_770_000,
+    6: 1_760_000,
+    7: 2_800_000,
+    8: 4_000_000,
+}
+#: So many join in one transaction.
+BATCH = 10_000
+SIGNER = "Direktur Eksekutif (simulasi)"
+
+
+class Office(NamedTuple):
+    """What is done about one wave."""
+
+    plan: WavePlan
+    joiners: int
+    #: Named in its decree; None: not drawn.
+    accepted: int | None
+
+
+def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
+    """How many join and are accepted at this scale; the sum of all waves is the published one times `scale`, rounded."""
+    drawn = [number for number, opening in OPENINGS.items() if opening.accepted is not None]
+    published = [OPENINGS[number].accepted or 0 for number in drawn]
+    accepted = dict(zip(drawn, largest_remainder(half_up(sum(published) * scale), published), strict=True))
+    return [
+        Office(plan, max(half_up(JOINED[plan.number] * scale), accepted.get(plan.number, 0)), accepted.get(plan.number))
+        for plan in plans
+    ]
+
+
+def run(offices: list[Office], *, seed: int, tick: Callable[[str], None] = lambda step: None) -> None:
+    """Do what is missing of each wave, in order; `tick` is told each step."""
+    programme.load_rule_sets()
+    for office in offices:
+        wave = Wave.objects.get(pk=office.plan.number)
+        opening = programme.openings()[wave.number]
+        Plan.objects.get_or_create(wave=wave, defaults={"rule_set_id": opening.rule_set, "sources": opening.sources})
+        tick(f"wave {wave.number}")
+        _join(wave, office.joiners, seed)
+        if office.accepted:
+            _select(wave, office.accepted)
+
+
+def _join(wave: Wave, joiners: int, seed: int) -> None:
+    """Let so many of those who are verified and were not selected join; which ones, the seed says."""
+    if wave.draws.exists() or Application.objects.filter(wave=wave).count() >= joiners:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, least(greatest(phone_verified_at, %(opens)s) + (id %% 3600) * interval '1 s',
+                             %(closes)s - interval '1 microsecond')
+            FROM registrations_registrant
+            WHERE stage = %(stage)s AND phone_verified_at < %(closes)s
+            ORDER BY uuid_hash_extended(reference, %(seed)s) LIMIT %(joiners)s
+            """,
+            {
+                "opens": wave.opens_at,
+                "closes": wave.closes_at,
+                "stage": Stage.PHONE_VERIFIED,
+                "seed": seed + wave.number,
+                "joiners": joiners,
+            },
+        )
+        people = sorted(cursor.fetchall())
+    for start in range(0, len(people), BATCH):
+        ids, instants = zip(*people[start : start + BATCH], strict=True)
+        joining.join(wave.number, ids, at=instants)
+
+
+def _select(wave: Wave, accepted: int) -> None:
+    """Screen, freeze, commit, draw, publish, decree and announce, an hour apart each, as far as it has not been done."""
+    assert wave.closes_at  # noqa: S101
+    beacon, hours = MockBeacon(), [wave.closes_at + timedelta(hours=hour) for hour in range(1, 8)]
+    if wave.quota != accepted:
+        Change.objects.create(
+            wave=wave, field="quota", before=str(wave.quota), after=str(accepted), reason="Named in the decree.", at=hours[0]
+        )
+        Wave.objects.filter(pk=wave.pk).update(quota=accepted)
+    live = wave.draws.filter(annulled_at=None).first()
+    if live is None:
+        screening.screen(wave, at=hours[0])
+        live = draw.freeze(wave, at=hours[1])
+    if not live.committed_at:
+        draw.commit(live, chain=beacon.chain, round=beacon.chain.first_after(hours[3]), at=hours[2])
+    if not live.drawn_at:
+        draw.run(live, signature=beacon.signature(live.round or 0) or b"", at=hours[4])
+    if not live.published_at:
+        draw.publish(live, at=hours[5])
+    if not live.decrees.exists():
+        decrees.issue(live, by=SIGNER, at=hours[6])
+    if not live.announced_at:
+        decrees.announce(live, at=hours[6])
