@@ -125,8 +125,9 @@ def filters(request: HttpRequest) -> dict[str, str]:
     """What the filter form holds; links in the words of the API fill it too."""
     found = {name: request.GET.get(name, "").strip() for name in ("scope", "wave", "date", "time")}
     if not found["scope"]:
-        found["scope"] = "until" if request.GET.get("until_wave") else "wave" if found["wave"] else "all"
-        found["wave"] = found["wave"] or request.GET.get("until_wave", "").strip()
+        until, selected = (request.GET.get(name, "").strip() for name in ("until_wave", "selected_wave"))
+        found["scope"] = "until" if until else "selected" if selected else "wave" if found["wave"] else "all"
+        found["wave"] = found["wave"] or until or selected
     if as_of := request.GET.get("as_of", "").strip():
         found["date"], _, found["time"] = as_of.partition("T")
     return found
@@ -137,6 +138,7 @@ def _asked(filters: dict[str, str]) -> dict[str, str]:
     asked = {
         "wave": filters["wave"] if filters["scope"] == "wave" else "",
         "until_wave": filters["wave"] if filters["scope"] == "until" else "",
+        "selected_wave": filters["wave"] if filters["scope"] == "selected" else "",
         "as_of": f"{filters['date']}T{filters['time']}" if filters["time"] else filters["date"],
     }
     return {name: value for name, value in asked.items() if value}
@@ -147,4 +149,6 @@ def _title(view: funnel.View) -> str:
         return _("Wave %(number)s") % {"number": view.wave}
     if view.until_wave is not None:
         return _("Waves 1 to %(number)s") % {"number": view.until_wave}
+    if view.selected_wave is not None:
+        return _("Selected in wave %(number)s") % {"number": view.selected_wave}
     return _("All waves")

@@ -13,7 +13,7 @@ from foundation import services
 from prakerja.dashboard import staff_only
 from registrations.models import Wave
 from registrations.stages import DropOff
-from waves import acts, publishing, rules, screening, state
+from waves import acts, rules, screening, state
 from waves import draw as drawing
 from waves.models import Act, Application, Draw, Plan, RuleSet
 from waves.screening import NotNow
@@ -68,6 +68,7 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
     now = timezone.now()
     screened = wave.screenings.filter(is_current=True).select_related("rule_set").prefetch_related("lists").first()
     draw = acts.live_draw(wave)
+    decree = draw.decrees.first() if draw else None
     found = state.of(wave, now)
     plan = Plan.objects.select_related("rule_set").filter(wave=wave).first()
     done = list(Act.objects.filter(wave=wave).select_related("maker", "checker"))
@@ -81,7 +82,8 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "reasons": _reasons(screened.reasons) if screened else [],
         "eligible": screened.applications - screened.ineligible if screened else None,
         "draw": draw,
-        "told": publishing.as_json(draw) if draw else None,
+        "decree_sha256": bytes(decree.sha256).hex() if decree else "",
+        "decree": decree,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
         "changes": wave.changes.select_related("by"),
         "acts": done,
@@ -137,6 +139,14 @@ def _next(wave: Wave, found: State, draw: Draw | None, is_screened: bool) -> Nex
         return Next(Name.DRAW, _("Draw"), says, "signature", _("Signature of the round"))
     if not draw.published_at:
         return Next(Name.PUBLISH, _("Publish the draw"), _("Secret, seed, order and outcome become public, for ever."))
+    if found is State.DRAWN:
+        says = _(
+            "All who were drawn are named in a signed list, get a card number, and are selected. It cannot be taken back."
+        )
+        return Next(Name.DECREE, _("Issue the decree"), says, "signer", _("Who signs it, with the office held"))
+    if found is State.DECREED:
+        says = _("The others are told why they were not selected, and may join the next wave.")
+        return Next(Name.ANNOUNCE, _("Announce the result"), says)
     return None
 
 
@@ -158,7 +168,9 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
     name = request.POST.get("name", "")
     if name not in Name.values:
         return redirect("office_wave", number)
-    details = {field: request.POST[field].strip() for field in ("round", "signature", "reason") if request.POST.get(field)}
+    details = {
+        field: request.POST[field].strip() for field in ("round", "signature", "reason", "signer") if request.POST.get(field)
+    }
     try:
         if not request.POST.get("sure"):
             raise NotNow(_("Tick that you have looked at the numbers."))
@@ -179,6 +191,8 @@ def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
             return {"signature": details.get("signature", "")}
         case Name.ANNUL:
             return {"reason": details.get("reason", "")}
+        case Name.DECREE:
+            return {"signer": details.get("signer", "")[:200]}
         case _:
             return {}
 

@@ -21,11 +21,12 @@ class BadView(ValueError):
 
 
 def view_of(asked: Mapping[str, str | None]) -> View:
-    """The view asked for by `wave`, `until_wave` and `as_of` (ISO; without a zone: WIB). Raises `BadView`."""
-    wave, until_wave = _wave("wave", asked.get("wave")), _wave("until_wave", asked.get("until_wave"))
-    if wave is not None and until_wave is not None:
-        raise BadView("until_wave", _("Ask for one wave, or for all until one; not for both."))
-    return View(wave=wave, until_wave=until_wave, as_of=_as_of(asked.get("as_of")))
+    """The view asked for by `wave`, `until_wave`, `selected_wave` and `as_of` (ISO; without a zone: WIB). Raises `BadView`."""
+    waves = {field: _wave(field, asked.get(field)) for field in ("wave", "until_wave", "selected_wave")}
+    if sum(number is not None for number in waves.values()) > 1:
+        field = "until_wave" if waves["selected_wave"] is None else "selected_wave"
+        raise BadView(field, _("Ask for one wave, for all until one, or for those whom one selected; not for two of these."))
+    return View(**waves, as_of=_as_of(asked.get("as_of")))
 
 
 def _wave(field: str, text: str | None) -> int | None:

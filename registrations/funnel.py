@@ -52,6 +52,8 @@ class View:
     #: The one wave (of registration) to count, or the last of those to count.
     wave: int | None = None
     until_wave: int | None = None
+    #: The one wave of selection to count, instead: only those whom it selected, wherever they registered.
+    selected_wave: int | None = None
     #: All that happened before this instant; none: all until now. The ledger knows full hours.
     as_of: datetime | None = None
 
@@ -62,6 +64,8 @@ class View:
     @property
     def waves(self) -> tuple[int, int]:
         """First and last wave counted."""
+        if self.selected_wave is not None:
+            return self.selected_wave, self.selected_wave
         if self.wave is not None:
             return self.wave, self.wave
         return 0, 32767 if self.until_wave is None else self.until_wave
@@ -123,6 +127,7 @@ def _share(part: int, whole: int) -> float | None:
 def _sums(view: View, *, national: bool) -> list[tuple[int, int, int, int]]:
     """(province or 0, stage, reason, people) of the view."""
     first, last = view.waves
+    wave = "wave" if view.selected_wave is None else "selected_wave"
     if view.as_of is None:
         cells, raw, moments = "grain = 'month'", "true", []
     else:
@@ -137,10 +142,10 @@ def _sums(view: View, *, national: bool) -> list[tuple[int, int, int, int]]:
             f"""
             SELECT province, stage, drop_off, sum(people)::bigint FROM (
                 SELECT province, stage, drop_off, people FROM registrations_cell
-                WHERE national = %s AND wave BETWEEN %s AND %s AND ({cells})
+                WHERE national = %s AND {wave} BETWEEN %s AND %s AND ({cells})
                 UNION ALL
                 SELECT {"0" if national else "province"}, stage, drop_off, people FROM registrations_movement
-                WHERE wave BETWEEN %s AND %s AND ({raw})
+                WHERE {wave} BETWEEN %s AND %s AND ({raw})
             ) AS entries
             GROUP BY 1, 2, 3 HAVING sum(people) <> 0
             """,
@@ -294,6 +299,7 @@ def as_json(funnel: Funnel) -> dict[str, Any]:
     return {
         "wave": view.wave,
         "until_wave": view.until_wave,
+        "selected_wave": view.selected_wave,
         "as_of": view.as_of.isoformat() if view.as_of else None,
         "rungs": [
             {

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from foundation.services import Unavailable
 from registrations.models import Wave
-from waves import draw, randomness, screening
+from waves import decrees, draw, randomness, screening
 from waves.models import Act, Draw
 from waves.screening import NotNow
 
@@ -55,6 +55,8 @@ def _look_at(name: Name, details: dict[str, Any]) -> None:
         raise NotNow(_("A draw is annulled for a reason, which is published."))
     if name is Name.COMMIT and not 0 < int(details["round"]) < 2**63:
         raise NotNow(_("There is no such round."))
+    if name is Name.DECREE and not str(details.get("signer", "")).strip():
+        raise NotNow(_("A decree says who signs it."))
     if name is Name.DRAW:
         try:
             bytes.fromhex(details["signature"])
@@ -112,6 +114,10 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
             draw.publish(live, at=at)
         case Name.ANNUL:
             draw.annul(live, reason=act.details["reason"], at=at)
+        case Name.DECREE:
+            decrees.issue(live, by=act.details["signer"], at=at)
+        case Name.ANNOUNCE:
+            decrees.announce(live, at=at)
 
 
 def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:

@@ -16,9 +16,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
-from foundation.pg import copy_in
+from foundation.pg import array, copy_in
 from foundation.sealing import mac, seal, unseal
 from registrations import ladder
 from registrations.funnel import WIB
@@ -86,7 +87,7 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
         digest, totals = hashlib.sha256(HEADER.encode()), Counter[tuple[int, int]]()
         named = 0
         for block, people in enumerate(_drawn(draw)):
-            cards = [_card() for _ in people]
+            cards = _new_cards(cursor, len(people))
             text = "".join(map(_line, people, cards))
             digest.update(text.encode())
             DecreeBlock.objects.create(decree_id=id, block=block, sealed=seal(text.encode(), _place(id, block)))
@@ -158,7 +159,17 @@ def _line(one: Named, card: int) -> str:
     return f"{one.rank};{card};{ticket_text(one.ticket)};{name};{one.province};{one.sex}\n"
 
 
-def _card() -> int:
+def _new_cards(cursor: CursorWrapper, count: int) -> list[int]:
+    """So many card numbers that nobody has. Among millions of random ones some are the same."""
+    cards: set[int] = set()
+    while len(cards) < count:
+        cards.update(random_card() for _ in range(count - len(cards)))
+        cursor.execute("SELECT card FROM waves_recipient WHERE card = ANY (%s::bigint[])", [array(cards)])
+        cards.difference_update(card for (card,) in cursor.fetchall())
+    return list(cards)
+
+
+def random_card() -> int:
     """16 digits: the programme's four, eleven random ones, and one that checks the others (Luhn, ISO/IEC 7812-1)."""
     digits = f"{CARD_PREFIX}{secrets.randbelow(10**11):011}"
     return int(digits + str(check_digit(digits)))

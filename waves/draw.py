@@ -385,8 +385,8 @@ def publish(draw: Draw, *, at: datetime) -> None:
 def annul(draw: Draw, *, reason: str, at: datetime) -> None:
     """The draw does not count; it stays visible, with the reason, and the wave can be frozen anew. Raises `NotNow`."""
     with _changing(draw):
-        if draw.announced_at:
-            raise NotNow(_("The result has been announced."))
+        if draw.decrees.exists():
+            raise NotNow(_("A decree names those who were drawn already."))
         if not reason.strip():
             raise NotNow(_("A draw is annulled for a reason, which is published."))
         draw.annulled_at, draw.annulled_because = at, reason.strip()

@@ -307,6 +307,8 @@ class Act(models.Model):
         DRAW = "draw", _("Enter the randomness and draw")
         PUBLISH = "publish", _("Publish the draw")
         ANNUL = "annul", _("Annul the draw")
+        DECREE = "decree", _("Issue the decree")
+        ANNOUNCE = "announce", _("Announce the result")
 
         @property
         def takes_two(self) -> bool:

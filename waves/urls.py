@@ -3,6 +3,7 @@ from django.urls import path
 from waves import views
 
 urlpatterns = [
+    path("sk/", views.decrees_page, name="decrees"),
     path("undian/", views.draws, name="draws"),
     path("undian/<int:wave>/", views.draw_page, name="draw"),
     path("undian/<int:wave>/<int:attempt>/", views.draw_page, name="draw_attempt"),

@@ -1,5 +1,6 @@
 """The public pages of the draws: what anybody needs to check one, without signing in."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from registrations.models import Wave
+from waves import decrees, publishing, state
 from waves import draw as drawing
-from waves import publishing, state
-from waves.models import Draw
+from waves.models import Decree, Draw
 
 
 @require_safe
@@ -78,3 +79,19 @@ def draw_file(request: HttpRequest, wave: int, attempt: int, name: str) -> FileR
     if name not in publishing.FILES or not path.is_file():
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"{path.parent.name}-{name}")
+
+
+@require_safe
+def decrees_page(request: HttpRequest) -> HttpResponse:
+    """All decrees; `?hash=`: the one whose list has this SHA-256, looked at anew."""
+    text = "".join(request.GET.get("hash", "").split()).lower()
+    decree = decrees.with_hash(bytes.fromhex(text)) if re.fullmatch("[0-9a-f]{64}", text) else None
+    context = {
+        "decrees": Decree.objects.select_related("draw"),
+        "asked": text,
+        "decree": decree,
+        "faults": decrees.faults(decree) if decree else [],
+        "public_key": bytes(decree.public_key).hex() if decree else "",
+        "signature": bytes(decree.signature).hex() if decree else "",
+    }
+    return render(request, "draws/decrees.html", context)

@@ -19,7 +19,7 @@ from tests.waves.cast import make_wave
 from tests.waves.test_screening import put_on_list
 from waves import acts, joining, publishing
 from waves.draw import ticket_text
-from waves.models import Act, Draw, ListKind, Ticket
+from waves.models import Act, Decree, Draw, ListKind, Ticket
 
 CHECKER = Path(__file__).resolve().parents[2] / "tools" / "verify_draw.py"
 
@@ -144,8 +144,16 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
     confirm(budi)
     publishing.write_missing()
     budi.open("/pmo/gelombang/1/")
+    budi.type("Siapa yang menandatangani, dengan jabatannya", "Denni, Direktur Eksekutif")
     assert budi.faults("wave drawn") == []
-    assert Act.objects.exclude(done_at=None).count() == 4
+    budi.page.get_by_label("Saya sudah memeriksa angka di halaman ini.").first.check()
+    budi.press("Terbitkan SK")
+    confirm(ani)
+    ask(ani, "Umumkan hasil")
+    confirm(budi)
+    budi.open("/pmo/gelombang/1/")
+    assert budi.faults("wave announced") == []
+    assert Act.objects.exclude(done_at=None).count() == 6
 
     draw.refresh_from_db()
     ticket = Ticket.objects.filter(draw_id=draw.pk).first()
@@ -166,6 +174,13 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
         [sys.executable, "-I", CHECKER, tmp_path, "--root", told["root"]], capture_output=True, text=True, timeout=60
     )
     assert checked.returncode == 0, checked.stderr
+
+    decree = Decree.objects.get()
+    stranger.open(f"/sk/?hash={bytes(decree.sha256).hex()}")
+    assert "Ini daftar SK 1/2026, tidak berubah." in stranger.page.inner_text("main")
+    assert stranger.faults("decree") == []
+    stranger.open(f"/sk/?hash={'0' * 64}")
+    assert "Tidak ada SK" in stranger.page.inner_text("main")
 
     home = registrant(Registrant.objects.get(pk=ticket.registrant_id))
     home.open("/status/")

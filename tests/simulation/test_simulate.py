@@ -66,6 +66,9 @@ def test_the_decrees_of_waves_1_to_7_name_exactly_as_many_as_published():
     assert Application.objects.filter(wave=8).count() == 4000
     assert not Draw.objects.filter(wave=8).exists()
     assert funnel.recount().differences == []
+    by_selection = [[rung.people for rung in funnel.read(View(selected_wave=wave)).rungs[:5]] for wave in range(1, 9)]
+    assert by_selection == [[people] * 5 for people in [*named, 0]]
+    assert sum(funnel.read(View(wave=wave)).rungs[4].people for wave in range(1, 9)) == sum(named)
     assert funnel.read(View(as_of=datetime(2020, 8, 14, tzinfo=WIB))).rungs[4].people == sum(named[:4])
     assert simulate("--scale", "0.001", draws=True) == printed, "nothing is left to do"
 

@@ -74,7 +74,7 @@ def test_whatever_is_changed_afterwards_shows(change, fault):
 
 
 def test_a_card_has_16_digits_of_which_the_last_checks_the_others():
-    cards = [decrees._card() for _ in range(200)]
+    cards = [decrees.random_card() for _ in range(200)]
 
     assert all(1000_0000_0000_0000 <= card < 10**16 for card in cards)
     assert len(set(cards)) == 200

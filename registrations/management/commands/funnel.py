@@ -18,6 +18,7 @@ class Command(BaseCommand):
         waves = parser.add_mutually_exclusive_group()
         waves.add_argument("--wave", metavar="N", help="only those who registered in wave N")
         waves.add_argument("--until-wave", metavar="N", help="those who registered in waves 1 to N")
+        waves.add_argument("--selected-wave", metavar="N", help="only those whom wave N selected")
         parser.add_argument(
             "--as-of",
             metavar="ISO",
@@ -63,5 +64,7 @@ def _title(view: funnel.View) -> str:
         whom = _("Registrants of wave %(number)s") % {"number": view.wave}
     elif view.until_wave is not None:
         whom = _("Registrants of waves 1 to %(number)s") % {"number": view.until_wave}
+    elif view.selected_wave is not None:
+        whom = _("Those whom wave %(number)s selected") % {"number": view.selected_wave}
     when = _("as of %(moment)s WIB") % {"moment": f"{view.as_of:%Y-%m-%d %H:%M}"} if view.as_of else _("now")
     return f"{whom}, {when}"
