@@ -224,10 +224,11 @@ def show(scale: str, wanted_port: int) -> NoReturn:
             say(f"{url}/ is up ({time.monotonic() - began:.1f} s)")
 
             demo.run("simulate", *MANAGE, "simulate", "--scale", scale, "--workers", "0", "--if-empty", quiet=False)
+            demo.run("wave", *MANAGE, "demo_wave")
             demo.run("funnel", *MANAGE, "funnel", quiet=False)
             say(
                 f"\n  Registrants   {url}/\n"
-                f"  Office        {url}/pmo/   petugas / prakerja-demo\n"
+                f"  Office        {url}/pmo/   petugas (or pemeriksa) / prakerja-demo\n"
                 f"  Mock mailbox and phone   {url}/mock/\n\n"
                 "Ctrl-C stops everything."
             )

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pmo/", dashboard.funnel_page, name="office_funnel"),
     path("pmo/gelombang/", wave_pages.waves_page, name="office_waves"),
     path("pmo/gelombang/<int:number>/", wave_pages.wave_page, name="office_wave"),
+    path("pmo/gelombang/<int:number>/ubah/", wave_pages.change, name="office_change"),
     path("pmo/gelombang/<int:number>/minta/", wave_pages.ask, name="office_ask"),
     path("pmo/gelombang/<int:number>/putuskan/<int:act>/", wave_pages.decide, name="office_decide"),
     path("pmo/masuk/", LoginView.as_view(template_name="office/login.html"), name="office_login"),

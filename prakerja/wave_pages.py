@@ -6,14 +6,16 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from foundation import services
 from prakerja.dashboard import staff_only
 from registrations.models import Wave
+from registrations.regions import WIB
 from registrations.stages import DropOff
-from waves import acts, rules, screening, state
+from waves import acts, planning, rules, screening, state
 from waves import draw as drawing
 from waves.models import Act, Application, Draw, Plan, RuleSet
 from waves.screening import NotNow
@@ -195,6 +197,25 @@ def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
             return {"signer": details.get("signer", "")[:200]}
         case _:
             return {}
+
+
+@require_POST
+@staff_only
+def change(request: HttpRequest, number: int) -> HttpResponse:
+    """Another quota, or another end of the window, with its reason."""
+    wave, told, now = get_object_or_404(Wave, pk=number), request.POST, timezone.now()
+    try:
+        if told.get("quota", "").strip().isdecimal():
+            planning.change_quota(wave, int(told["quota"]), by=_user(request), reason=told.get("reason", ""), at=now)
+        elif closes_at := parse_datetime(told.get("closes_at", "").strip()):
+            # A browser's date and time have no zone: the office's is meant.
+            planning.extend(wave, closes_at.replace(tzinfo=WIB), by=_user(request), reason=told.get("reason", ""), at=now)
+        else:
+            raise NotNow(_("Give a new quota, or a new closing time."))
+        _notice(request, _("Changed."))
+    except (NotNow, ValueError) as refusal:
+        _notice(request, str(refusal), wrong=True)
+    return redirect("office_wave", number)
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""The demo's staff login."""
+"""The demo's staff logins."""
 
 from typing import Any
 
@@ -6,13 +6,17 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
+#: Two people: steps of a draw take two.
+STAFF = ("petugas", "pemeriksa")
+
 
 class Command(BaseCommand):
-    help = "Create the demo's staff user, petugas; not in production."
+    help = "Create the demo's staff users, petugas and pemeriksa; not in production."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("This is not a demo: create staff with createsuperuser.")
         User = get_user_model()
-        if not User.objects.filter(username="petugas").exists():
-            User.objects.create_user("petugas", password="prakerja-demo", is_staff=True)
+        for name in STAFF:
+            if not User.objects.filter(username=name).exists():
+                User.objects.create_user(name, password="prakerja-demo", is_staff=True)

@@ -1,0 +1,84 @@
+"""A wave's window and quota are changed with a trace, and not when it is too late."""
+
+from datetime import timedelta
+
+import pytest
+
+from registrations.models import Wave
+from tests.waves.cast import AFTER, CLOSES, OPENS, make_drawn, make_staff, make_wave
+from waves import planning, programme
+from waves.models import Change, Plan, RuleSet
+from waves.screening import NotNow
+from waves.state import State, of, open_wave
+
+pytestmark = pytest.mark.django_db
+
+NOW = OPENS + timedelta(days=1)
+
+
+def test_a_raised_quota_leaves_a_trace():
+    wave, boss = make_wave(quota=164_000), make_staff("boss")
+
+    planning.change_quota(wave, 200_000, by=boss, reason="Raised by decision", at=NOW)
+
+    assert Wave.objects.get().quota == 200_000
+    [trace] = Change.objects.all()
+    assert (trace.field, trace.before, trace.after, trace.by, trace.at) == ("quota", "164000", "200000", boss, NOW)
+
+
+def test_an_extended_window_leaves_a_trace_and_counts_at_once():
+    wave, boss = make_wave(), make_staff("boss")
+    later = CLOSES + timedelta(days=2)
+
+    planning.extend(wave, later, by=boss, reason="Many could not join in time", at=NOW)
+
+    wave.refresh_from_db()
+    assert of(wave, CLOSES + timedelta(hours=1)) is State.OPEN
+    assert Change.objects.get().after == later.isoformat(timespec="minutes")
+
+
+@pytest.mark.parametrize("quota", [0, -1, 2**31])
+def test_a_quota_is_a_number_of_seats(quota):
+    with pytest.raises(NotNow, match="above 0"):
+        planning.change_quota(make_wave(), quota, by=make_staff("boss"), reason="x", at=NOW)
+
+
+def test_nothing_is_changed_without_a_reason_or_after_the_freeze_or_the_close():
+    wave, boss = make_wave(), make_staff("boss")
+    with pytest.raises(NotNow, match="reason"):
+        planning.change_quota(wave, 5, by=boss, reason=" ", at=NOW)
+    with pytest.raises(NotNow, match="closed"):
+        planning.extend(wave, AFTER + timedelta(days=9), by=boss, reason="x", at=AFTER)
+    with pytest.raises(NotNow, match="future"):
+        planning.extend(wave, NOW - timedelta(hours=1), by=boss, reason="x", at=NOW)
+    make_wave(2)
+    with pytest.raises(NotNow, match="Another wave"):
+        planning.extend(wave, Wave.objects.get(pk=2).closes_at, by=boss, reason="x", at=NOW)
+    draw = make_drawn(count=2)
+    with pytest.raises(NotNow, match="frozen"):
+        planning.change_quota(draw.wave, 5, by=boss, reason="x", at=AFTER)
+    assert not Change.objects.exists()
+
+
+def test_the_waves_of_2020_come_with_rules_sources_and_the_raised_quota():
+    assert programme.load_waves() == list(range(1, 12))
+    assert programme.load_waves() == [], "once"
+
+    first = Wave.objects.get(pk=1)
+    assert (first.quota, first.plan.rule_set_id) == (200_000, "2020-04")
+    assert [(trace.before, trace.after) for trace in first.changes.all()] == [("164000", "200000")]
+    assert all(plan.sources for plan in Plan.objects.all())
+    assert sum(opening.accepted or 0 for opening in programme.openings().values()) == 3_880_918
+    assert RuleSet.objects.count() == 2
+
+
+def test_a_wave_opens_and_closes_by_itself():
+    wave = make_wave()
+
+    assert [of(wave, at) for at in (OPENS - timedelta(seconds=1), OPENS, CLOSES - timedelta(seconds=1), CLOSES)] == [
+        State.PLANNED,
+        State.OPEN,
+        State.OPEN,
+        State.CLOSED,
+    ]
+    assert (open_wave(OPENS), open_wave(CLOSES)) == (wave, None)
