@@ -8,8 +8,8 @@ from django.utils import timezone
 from benchmarks.clock import seconds
 from registrations.models import Wave
 from registrations.stages import Stage
-from waves import decrees, joining, programme, screening
 from waves import draw as drawing
+from waves import joining, naming, programme, screening
 from waves.models import Plan
 from waves.randomness import MockBeacon
 
@@ -42,8 +42,8 @@ def _measure() -> dict[str, float]:
     drawing.commit(draw, chain=beacon.chain, round=beacon.chain.first_after(later), at=later)
     drawing.run(draw, signature=beacon.signature(draw.round or 0) or b"", at=later + timedelta(hours=1))
     drawing.publish(draw, at=later + timedelta(hours=1))
-    decreed = seconds(lambda: decrees.issue(draw, by="bench", at=later + timedelta(hours=1)))
-    announced = seconds(lambda: decrees.announce(draw, at=later + timedelta(hours=1)))
+    decreed = seconds(lambda: naming.issue(draw, by="bench", at=later + timedelta(hours=1)))
+    announced = seconds(lambda: naming.announce(draw, at=later + timedelta(hours=1)))
     return {
         "joins_per_s": len(ids) / joined,
         "freeze_tickets": draw.tickets,

@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 
@@ -43,6 +44,14 @@ def timestamptz(element: str) -> str:
 def instant(element: int) -> datetime:
     """The instant that an element of `instants` stands for."""
     return _EPOCH + timedelta(0, 0, element)
+
+
+def now() -> datetime:
+    """The database's clock, by which all windows and ends go."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+        return found
 
 
 def copy_in(cursor: CursorWrapper, table: str, columns: str, lines: Iterable[str]) -> None:

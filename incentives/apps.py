@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class IncentivesConfig(AppConfig):
-    """Trainings, payout accounts and incentives: what comes after the decree."""
+    """Payout accounts, incentives, and how they are paid."""
 
     name = "incentives"
     default_auto_field = "django.db.models.BigAutoField"

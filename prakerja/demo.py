@@ -22,7 +22,7 @@ from typing import IO, NoReturn
 from prakerja.embedded.daemon import born
 from prakerja.embedded.servers import PROJECT, EmbeddedError, Servers, default_state
 
-QUEUES = "email,identity,phone,messages,celery"
+QUEUES = "email,identity,phone,messages,notice_email,notice_sms,celery"
 RESTARTS_A_MINUTE = 5
 PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
 PYTHON = sys.executable

@@ -69,8 +69,10 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "foundation",
+    "partners",
     "registrations",
     "waves",
+    "trainings",
     "verification",
     "incentives",
     "prakerja",
@@ -297,6 +299,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "forget drafts": {"task": "drafts.forget", "schedule": 3600.0, "options": {"expires": 3600}},
     "carry out": {"task": "draws.carry_out", "schedule": 10.0, "options": {"expires": 10}},
     "write draws": {"task": "draws.write", "schedule": 60.0, "options": {"expires": 60}},
+    "warn": {"task": "recipients.warn", "schedule": 600.0, "options": {"expires": 600}},
+    "revoke": {"task": "recipients.revoke", "schedule": 30.0, "options": {"expires": 30}},
     "forget sign-in links": {"task": "sign_in_links.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

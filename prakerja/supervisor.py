@@ -31,10 +31,10 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from kombu import Queue
 
 from foundation import work
+from foundation.batches import BATCHES
 from prakerja import life
 from prakerja.celery import app
 from prakerja.embedded.servers import PROJECT
-from verification.tasks import BATCHES
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ class Supervisor:
         self, queues: Sequence[str], *, concurrency: int, name: str, pace: float = 1.0, alive: Path | None = None
     ) -> None:
         """`pace` stretches all waits (0.1: ten times as fast); `alive` is a file to touch at every turn."""
+        app.loader.import_default_modules()  # tells us all tasks, and who works off which queue
         self.queues = [queue for queue in queues if queue in BATCHES]
         self.pace = pace
         self.alive = alive
@@ -148,7 +149,6 @@ class Supervisor:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        app.loader.import_default_modules()
         app.conf.broker_transport_options = {**app.conf.broker_transport_options, "socket_timeout": BROKER_TIMEOUT}
         try:
             while not self._signals:
@@ -224,7 +224,11 @@ class Supervisor:
         for task, due in self._chores.items():
             if time.monotonic() >= due:
                 self._chores[task] = time.monotonic() + self._periods[task]
-                app.tasks[task]()
+                if self.broker_up and app.tasks[task].time_limit:
+                    # It may take minutes, for which the child would be left alone: it is a worker's.
+                    app.send_task(task, retry=False, expires=self._periods[task], ignore_result=True)
+                else:
+                    app.tasks[task]()
 
     def _stand_in(self) -> None:
         """Work off what nobody takes; while there is no broker, whatever is due."""

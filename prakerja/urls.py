@@ -2,7 +2,7 @@ from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 
-from prakerja import dashboard, health, mock, wave_pages
+from prakerja import dashboard, health, mock, recipient_pages, wave_pages
 from registrations.api import FunnelView
 from verification.api import sms_receipts
 
@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("waves.urls")),
     path("pmo/", dashboard.funnel_page, name="office_funnel"),
     path("pmo/gelombang/", wave_pages.waves_page, name="office_waves"),
+    path("pmo/sk/<int:decree>/daftar/", recipient_pages.take_list, name="office_list"),
     path("pmo/gelombang/<int:number>/", wave_pages.wave_page, name="office_wave"),
     path("pmo/gelombang/<int:number>/ubah/", wave_pages.change, name="office_change"),
     path("pmo/gelombang/<int:number>/minta/", wave_pages.ask, name="office_ask"),

@@ -1,8 +1,7 @@
 """The programme office's pages of the waves: each with its people, its rules, and its draw, step by step."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -11,7 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from foundation import services
+from prakerja import recipient_pages
 from prakerja.dashboard import staff_only
+from prakerja.notes import leave_note, take_note, user_of
 from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff
@@ -74,6 +75,7 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
     found = state.of(wave, now)
     plan = Plan.objects.select_related("rule_set").filter(wave=wave).first()
     done = list(Act.objects.filter(wave=wave).select_related("maker", "checker"))
+    pending = any(not act.done_at for act in done)
     context: dict[str, Any] = {
         "wave": wave,
         "state": found,
@@ -84,16 +86,17 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "reasons": _reasons(screened.reasons) if screened else [],
         "eligible": screened.applications - screened.ineligible if screened else None,
         "draw": draw,
-        "decree_sha256": bytes(decree.sha256).hex() if decree else "",
         "decree": decree,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
         "changes": wave.changes.select_related("by"),
         "acts": done,
-        "next": None if any(not act.done_at for act in done) else _next(wave, found, draw, screened is not None),
+        "pending": pending,
+        "next": None if pending else _next(wave, found, draw, screened is not None),
         "rules": rules.of(plan.rule_set) if plan else [],
         "rule_sets": RuleSet.objects.all(),
         "tried": _tried(request, wave),
-        "notice": request.session.pop("notice", None),
+        "notice": take_note(request),
+        "after": recipient_pages.context_of(draw) if draw and decree else None,
         "is_mock": not services.get("randomness").chain.is_public,
     }
     return render(request, "office/wave.html", context)
@@ -152,16 +155,6 @@ def _next(wave: Wave, found: State, draw: Draw | None, is_screened: bool) -> Nex
     return None
 
 
-def _user(request: HttpRequest) -> User:
-    """Who is signed in: `staff_only` has seen to it."""
-    return cast(User, request.user)
-
-
-def _notice(request: HttpRequest, text: str, *, wrong: bool = False) -> None:
-    """What the next page says on top, once."""
-    request.session["notice"] = {"text": str(text), "wrong": wrong}
-
-
 @require_POST
 @staff_only
 def ask(request: HttpRequest, number: int) -> HttpResponse:
@@ -170,22 +163,23 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
     name = request.POST.get("name", "")
     if name not in Name.values:
         return redirect("office_wave", number)
-    details = {
-        field: request.POST[field].strip() for field in ("round", "signature", "reason", "signer") if request.POST.get(field)
-    }
+    details = {field: request.POST[field].strip() for field in _FIELDS if request.POST.get(field)}
     try:
         if not request.POST.get("sure"):
             raise NotNow(_("Tick that you have looked at the numbers."))
         if "round" in details and not details["round"].isdecimal():
             raise NotNow(_("There is no such round."))
-        acts.ask(wave, Name(name), by=_user(request), **_typed(Name(name), details))
-        _notice(request, _("Asked for. Another person confirms it.") if Name(name).takes_two else _("It is being done."))
+        if not all(details[field].isdecimal() for field in ("seats", "to") if field in details):
+            raise NotNow(_("A number of seats is a whole number above 0."))
+        acts.ask(wave, Name(name), by=user_of(request), **_typed(Name(name), details))
+        leave_note(request, _("Asked for. Another person confirms it.") if Name(name).takes_two else _("It is being done."))
     except NotNow as refusal:
-        _notice(request, str(refusal), wrong=True)
+        leave_note(request, str(refusal), wrong=True)
     return redirect("office_wave", number)
 
 
 def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
+    signer, seats = details.get("signer", "")[:200], int(details.get("seats", 0))
     match name:
         case Name.COMMIT:
             return {"round": int(details.get("round", 0))}
@@ -193,10 +187,20 @@ def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
             return {"signature": details.get("signature", "")}
         case Name.ANNUL:
             return {"reason": details.get("reason", "")}
-        case Name.DECREE:
-            return {"signer": details.get("signer", "")[:200]}
+        case Name.DECREE | Name.REVOKE:
+            return {"signer": signer}
+        case Name.CORRECT:
+            return {"changes": details.get("changes", ""), "signer": signer}
+        case Name.RESERVES:
+            return {"seats": seats, "signer": signer}
+        case Name.MOVE:
+            return {"seats": seats, "to": int(details.get("to", 0)), "reason": details.get("reason", "")}
         case _:
             return {}
+
+
+#: What may be typed in for a step.
+_FIELDS = ("round", "signature", "reason", "signer", "seats", "to", "changes")
 
 
 @require_POST
@@ -206,15 +210,15 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
     wave, told, now = get_object_or_404(Wave, pk=number), request.POST, timezone.now()
     try:
         if told.get("quota", "").strip().isdecimal():
-            planning.change_quota(wave, int(told["quota"]), by=_user(request), reason=told.get("reason", ""), at=now)
+            planning.change_quota(wave, int(told["quota"]), by=user_of(request), reason=told.get("reason", ""), at=now)
         elif closes_at := parse_datetime(told.get("closes_at", "").strip()):
             # A browser's date and time have no zone: the office's is meant.
-            planning.extend(wave, closes_at.replace(tzinfo=WIB), by=_user(request), reason=told.get("reason", ""), at=now)
+            planning.extend(wave, closes_at.replace(tzinfo=WIB), by=user_of(request), reason=told.get("reason", ""), at=now)
         else:
             raise NotNow(_("Give a new quota, or a new closing time."))
-        _notice(request, _("Changed."))
+        leave_note(request, _("Changed."))
     except (NotNow, ValueError) as refusal:
-        _notice(request, str(refusal), wrong=True)
+        leave_note(request, str(refusal), wrong=True)
     return redirect("office_wave", number)
 
 
@@ -226,10 +230,10 @@ def decide(request: HttpRequest, number: int, act: int) -> HttpResponse:
     try:
         if "withdraw" in request.POST:
             acts.withdraw(asked)
-            _notice(request, _("Taken back."))
+            leave_note(request, _("Taken back."))
         else:
-            acts.confirm(asked, by=_user(request))
-            _notice(request, _("Confirmed. It is being done."))
+            acts.confirm(asked, by=user_of(request))
+            leave_note(request, _("Confirmed. It is being done."))
     except NotNow as refusal:
-        _notice(request, str(refusal), wrong=True)
+        leave_note(request, str(refusal), wrong=True)
     return redirect("office_wave", number)

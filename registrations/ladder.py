@@ -12,6 +12,9 @@ from foundation.pg import array, instants, timestamptz
 from registrations.person import Person
 from registrations.stages import DropOff, Stage
 
+#: Reasons from which nobody climbs.
+_FINAL = f"ARRAY[{', '.join(str(reason.value) for reason in DropOff if reason.is_final)}]"
+
 
 class Standing(NamedTuple):
     """A registrant who stands where it was asked for, with what a step may need of them."""
@@ -58,7 +61,7 @@ def climb(to: Stage, at: Mapping[int, datetime], *, seen: Mapping[int, Standing]
             SET stage = %s, drop_off = 0, drop_off_at = NULL,
                 {to.timestamp} = greatest({timestamptz("move.at")}, registrant.{to.below.timestamp})
             FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[]) AS move (id, at, revision)
-            WHERE registrant.id = move.id AND registrant.stage = %s
+            WHERE registrant.id = move.id AND registrant.stage = %s AND registrant.drop_off <> ALL ({_FINAL})
               AND (move.revision IS NULL OR registrant.revision = move.revision)
             RETURNING registrant.id
             """,
@@ -85,14 +88,14 @@ def select(wave: int, ids: Sequence[int], at: datetime) -> set[int]:
 
 def drop_off(
     reasons: Mapping[int, DropOff], at: Mapping[int, datetime], *, seen: Mapping[int, Standing] | None = None
-) -> int:
-    """Write down why each registrant is not on the next rung; return how many it was written for.
+) -> set[int]:
+    """Write down why each registrant is not on the next rung; return for whom it was written.
 
     Only those who stand on the reason's own rung, do not have that reason already and, of those `seen` before, have not been
     corrected since.
     """
     if not reasons:
-        return 0
+        return set()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -100,11 +103,12 @@ def drop_off(
             SET drop_off = move.reason, drop_off_at = {timestamptz("move.at")}
             FROM unnest(%s::bigint[], %s::smallint[], %s::bigint[], %s::smallint[]) AS move (id, reason, at, revision)
             WHERE registrant.id = move.id AND registrant.stage = move.reason / 10 AND registrant.drop_off <> move.reason
-              AND (move.revision IS NULL OR registrant.revision = move.revision)
+              AND registrant.drop_off <> ALL ({_FINAL}) AND (move.revision IS NULL OR registrant.revision = move.revision)
+            RETURNING registrant.id
             """,
             [array(reasons), array(reasons.values()), instants(at[id] for id in reasons), _revisions(reasons, seen)],
         )
-        return int(cursor.rowcount)
+        return {id for (id,) in cursor.fetchall()}
 
 
 def _revisions(ids: Iterable[int], seen: Mapping[int, Standing] | None) -> str | None:
@@ -115,9 +119,9 @@ def clear_drop_off(ids: Sequence[int], stage: Stage, at: datetime) -> int:
     """The reason is gone since `at`: these registrants, if on `stage`, are on their way again; return how many had one."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             UPDATE registrations_registrant SET drop_off = 0, drop_off_at = %s
-            WHERE id = ANY (%s::bigint[]) AND stage = %s AND drop_off <> 0
+            WHERE id = ANY (%s::bigint[]) AND stage = %s AND drop_off <> 0 AND drop_off <> ALL ({_FINAL})
             """,
             [at, array(ids), stage],
         )

@@ -69,11 +69,27 @@ class DropOff(IntegerChoices):
     HOUSEHOLD_FULL = 47, _("Enough recipients in the household")
     NOT_CITIZEN = 48, _("Not an Indonesian citizen")
     NOT_DRAWN = 49, _("Not drawn in the last wave")
+    REVOKED = 51, _("Revoked: no training bought in time")
+    REMOVED = 52, _("Removed by a correction of the decree")
+    PURCHASE_CANCELLED = 61, _("Training cancelled, and no other one bought")
+    CERTIFICATE_MISSING = 71, _("Certificate not sent by the training provider yet")
+    NOT_REVIEWED = 72, _("Training not rated and reviewed")
+    NO_ACCOUNT = 73, _("No account linked")
+    ACCOUNT_OF_ANOTHER = 74, _("Account belongs to another NIK")
+    ACCOUNT_INACTIVE = 75, _("Account closed, inactive or unknown")
+    ACCOUNT_NOT_UPGRADED = 76, _("Account not upgraded")
+    ACCOUNT_PHONE_DIFFERS = 77, _("Account has another phone number")
+    ACCOUNT_FULL = 78, _("Account cannot hold the amount")
 
     @property
     def stage(self) -> Stage:
         """The rung on which this reason holds people."""
         return Stage(self // 10)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing that the registrant does ends it."""
+        return self in (DropOff.REVOKED, DropOff.REMOVED)
 
     @classmethod
     def of(cls, stage: Stage) -> list["DropOff"]:

@@ -38,7 +38,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def worker_arguments(name: str, *options: str) -> list[str]:
-    queues = "email,identity,phone,messages,celery"
+    queues = "email,identity,phone,messages,notice_email,notice_sms,celery"
     return [
         "-m",
         "celery",

@@ -49,6 +49,19 @@ WHY: dict[DropOff, Any] = {
     DropOff.PHONE_TAKEN: _("This phone number belongs to another registration."),
     DropOff.PHONE_REVIEW: _("Something went wrong on our side. Our office is looking into it; you need not do anything."),
     **{rule.reason: rule.says for rule in rules.RULES.values()},
+    DropOff.REVOKED: _(
+        "You bought no training in time, so your membership was revoked, as the rules say. You cannot take part again."
+    ),
+    DropOff.REMOVED: _("The decree was corrected: you are not a recipient any more."),
+    DropOff.PURCHASE_CANCELLED: _("Your training was cancelled, and its price is back on your balance."),
+    DropOff.CERTIFICATE_MISSING: _("Your training provider has not sent your certificate yet."),
+    DropOff.NOT_REVIEWED: _("Your training has no rating and no review from you yet."),
+    DropOff.NO_ACCOUNT: _("You have linked no account to which we can pay."),
+    DropOff.ACCOUNT_OF_ANOTHER: _("The account that you linked belongs to another NIK. We may pay only to your own."),
+    DropOff.ACCOUNT_INACTIVE: _("The account that you linked is closed, inactive or unknown to the bank or e-wallet."),
+    DropOff.ACCOUNT_NOT_UPGRADED: _("The account that you linked has not been upgraded (KTP and selfie)."),
+    DropOff.ACCOUNT_PHONE_DIFFERS: _("The account that you linked has another phone number than you have here."),
+    DropOff.ACCOUNT_FULL: _("The account that you linked cannot hold the amount: it is at its limit."),
     DropOff.NOT_DRAWN: _("You took part in the last draw, and there were fewer seats than people. You were not drawn."),
 }
 
@@ -93,6 +106,7 @@ _WAITING: dict[Stage, Step] = {
         _("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")
     ),
     Stage.IDENTITY_VERIFIED: Step(_("We have sent you a code by SMS. Type it in."), _("Type the code"), "code"),
+    Stage.SELECTED: Step(_("You were selected. Buy your first training in time: your card and the last day stand below.")),
 }
 
 #: What keeps people out for good.

@@ -21,7 +21,7 @@ from registrations.stages import DropOff, Stage
 from registrations.views import draft_of, first_unanswered, sign_up_of, with_draft
 from verification import codes, delivery, identity, links, phone, signin, status
 from waves import joining
-from waves.mine import applications
+from waves.mine import applications, membership
 from waves.state import open_wave
 
 SESSION_KEY = "registrant"
@@ -199,6 +199,7 @@ def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
             "reason": status.why(registrant),
             "next_step": status.next_step(registrant, waves),
             "waves": waves,
+            "membership": membership(registrant.pk, timezone.now()) if registrant.stage >= Stage.SELECTED else None,
             "waits_for_us": status.waits_for_us(registrant),
             "wave": registrant.wave_id,
         },

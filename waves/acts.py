@@ -14,13 +14,16 @@ from django.utils.translation import gettext as _
 
 from foundation.services import Unavailable
 from registrations.models import Wave
-from waves import decrees, draw, randomness, screening
+from waves import correction, draw, naming, randomness, reserves, revocation, screening, seats
 from waves.models import Act, Draw
 from waves.screening import NotNow
 
 log = logging.getLogger(__name__)
 
 Name = Act.Name
+
+#: Each is a decree, which somebody signs.
+SIGNED = (Name.DECREE, Name.CORRECT, Name.REVOKE, Name.RESERVES)
 
 
 def live_draw(wave: Wave) -> Draw | None:
@@ -51,12 +54,18 @@ def ask(wave: Wave, name: Name, *, by: User, **details: Any) -> Act:
 
 def _look_at(name: Name, details: dict[str, Any]) -> None:
     """Raises `NotNow` when what was typed says nothing."""
+    if name is Name.MOVE and not str(details.get("reason", "")).strip():
+        raise NotNow(_("A change has a reason, which is kept."))
     if name is Name.ANNUL and not str(details.get("reason", "")).strip():
         raise NotNow(_("A draw is annulled for a reason, which is published."))
     if name is Name.COMMIT and not 0 < int(details["round"]) < 2**63:
         raise NotNow(_("There is no such round."))
-    if name is Name.DECREE and not str(details.get("signer", "")).strip():
+    if name in SIGNED and not str(details.get("signer", "")).strip():
         raise NotNow(_("A decree says who signs it."))
+    if name is Name.CORRECT:
+        correction.read(str(details.get("changes", "")))
+    if name in (Name.RESERVES, Name.MOVE) and not 0 < int(details.get("seats", 0)) < 2**31:
+        raise NotNow(_("A number of seats is a whole number above 0."))
     if name is Name.DRAW:
         try:
             bytes.fromhex(details["signature"])
@@ -115,9 +124,19 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
         case Name.ANNUL:
             draw.annul(live, reason=act.details["reason"], at=at)
         case Name.DECREE:
-            decrees.issue(live, by=act.details["signer"], at=at)
+            naming.issue(live, by=act.details["signer"], at=at)
         case Name.ANNOUNCE:
-            decrees.announce(live, at=at)
+            naming.announce(live, at=at)
+        case Name.CORRECT:
+            changes = correction.read(act.details["changes"])
+            correction.issue(act.wave, changes, by=act.details["signer"], at=at)
+        case Name.REVOKE:
+            revocation.issue(act.wave, by=act.details["signer"], at=at)
+        case Name.RESERVES:
+            reserves.call(act.wave, int(act.details["seats"]), by=act.details["signer"], at=at)
+        case Name.MOVE:
+            told = act.details
+            seats.move(act.wave, int(told["to"]), int(told["seats"]), reason=told["reason"], at=at)
 
 
 def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:

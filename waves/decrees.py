@@ -1,12 +1,10 @@
-"""Decrees: who was drawn is named in a canonical list, by number, hash and signature, and climbs; the others are told why not.
+"""Decrees (SK): a canonical list of who is added and who removed, with a number, a hash and a signature; `docs/decree.md`.
 
-The list is UTF-8: a line that names the fields, and then one for each by rank; fields are parted by `;`, each line has its LF. What is
-signed is a few lines that name number, wave, signer and the list's SHA-256: see `statement`.
+What a decree does to people is written by `waves.naming`, `waves.revocation` and `waves.correction`, in one transaction with it.
 """
 
 import base64
 import hashlib
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,27 +13,21 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 from django.utils.translation import gettext as _
 
-from foundation.pg import array, copy_in
 from foundation.sealing import mac, seal, unseal
-from registrations import ladder
-from registrations.funnel import WIB
 from registrations.person import Person
-from registrations.stages import DropOff, Stage
+from registrations.regions import WIB
 from waves.draw import ticket_text
 from waves.models import Decree, DecreeBlock, Draw
 from waves.screening import NotNow
 
-HEADER = "rank;card;ticket;name;province;sex\n"
+HEADER = "change;rank;card;ticket;name;province;sex;reason\n"
 #: Names of a block.
 BLOCK = 5000
-#: The first digits of each card.
-CARD_PREFIX = "8020"
-#: Whose reason is written at a time.
-BATCH = 20_000
+#: The first decree has nobody before it.
+NOTHING = "0" * 64
 
 _DECREE_LOCK = 0x44454352  # "DECR"
 
@@ -62,122 +54,90 @@ def signer() -> Signer:
 
 
 class Named(NamedTuple):
-    """Somebody whom the decree names."""
+    """Somebody in a decree's list."""
 
     registrant_id: int
+    #: 0, and no ticket: not one of the draw's.
     rank: int
-    ticket: int
+    ticket: int | None
     province: int
     sex: int
-    person: Person
+    name: str
+    card: int = 0
+    #: Why somebody is added or removed by other means than the draw.
+    reason: str = ""
+
+    def line(self, change: str) -> str:
+        ticket = "" if self.ticket is None else ticket_text(self.ticket)
+        words = (change, self.rank, self.card, ticket, _plain(self.name), self.province, self.sex, _plain(self.reason))
+        return ";".join(map(str, words)) + "\n"
 
 
-def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
-    """Name all who were drawn: they are recipients, have a card, and stand on *selected*. One transaction. Raises `NotNow`."""
-    key = signer()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_DECREE_LOCK])
-        draw = Draw.objects.select_for_update().get(pk=draw.pk)
-        _ready(draw)
-        year = at.astimezone(WIB).year
-        cursor.execute(
-            "SELECT nextval('waves_decree_id_seq'), coalesce(max(number), 0) + 1 FROM waves_decree WHERE year = %s", [year]
+def _plain(text: str) -> str:
+    return " ".join(text.replace(";", " ").split())
+
+
+def named(rows: Sequence[tuple[int, int, int | None, int, int, memoryview, memoryview]]) -> list[Named]:
+    """People with their names, from rows `registrant, rank, ticket, province, sex, sealed, reference`."""
+    return [
+        Named(id, rank, ticket, province, sex, Person.open(sealed, reference).name)
+        for id, rank, ticket, province, sex, sealed, reference in rows
+    ]
+
+
+class Writer:
+    """A decree in the making: opened, filled and finished in one transaction of the caller's. Raises `NotNow` without a key."""
+
+    def __init__(self, kind: Decree.Kind, draw: Draw, *, by: str, at: datetime, corrects: Decree | None = None) -> None:
+        self._signer = signer()
+        self._kind, self._draw, self._by, self.at, self._corrects = kind, draw, by, at, corrects
+        self._year = at.astimezone(WIB).year
+        self._hash, self._totals, self._names, self._blocks = (
+            hashlib.sha256(HEADER.encode()),
+            Counter[tuple[int, int]](),
+            0,
+            0,
         )
-        id, number = cursor.fetchone()
-        digest, totals = hashlib.sha256(HEADER.encode()), Counter[tuple[int, int]]()
-        named = 0
-        for block, people in enumerate(_drawn(draw)):
-            cards = _new_cards(cursor, len(people))
-            text = "".join(map(_line, people, cards))
-            digest.update(text.encode())
-            DecreeBlock.objects.create(decree_id=id, block=block, sealed=seal(text.encode(), _place(id, block)))
-            lines = (f"{one.registrant_id}\t{card}\t{id}\t{one.rank}" for one, card in zip(people, cards, strict=True))
-            copy_in(cursor, "waves_recipient", "registrant_id, card, decree_id, rank", lines)
-            climbed = ladder.select(draw.wave_id, [one.registrant_id for one in people], at)
-            if len(climbed) < len(people):
-                raise NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
-            totals.update((one.province, one.sex) for one in people)
-            named += len(people)
-        if named != draw.selected:
-            raise NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
-        text = statement(year, number, draw, by=by, at=at, names=named, sha256=digest.digest())
-        return Decree.objects.create(
-            id=id,
-            year=year,
-            number=number,
-            draw=draw,
-            at=at,
-            signer=by,
-            names=named,
-            totals=_by_province(totals),
-            sha256=digest.digest(),
-            statement=text,
-            key_id=key.key_id,
-            public_key=key.public_key,
-            signature=key.key.sign(text.encode()),
-        )
-
-
-def _ready(draw: Draw) -> None:
-    if draw.annulled_at:
-        raise NotNow(_("The draw was annulled."))
-    if not draw.published_at:
-        raise NotNow(_("The draw is not published."))
-    if draw.decrees.exists():
-        raise NotNow(_("A decree names those who were drawn already."))
-
-
-def _drawn(draw: Draw) -> Iterator[list[Named]]:
-    """All who were drawn, by rank, some thousand at a time."""
-    last = 0
-    while True:
         with connection.cursor() as cursor:
+            # One decree at a time: numbers have no gaps, and each one names the one before it.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_DECREE_LOCK])
             cursor.execute(
-                """
-                SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
-                       data.sealed, uuid_send(registrant.reference)
-                FROM waves_place place
-                JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
-                JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
-                JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
-                WHERE place.draw_id = %s AND place.rank > %s ORDER BY place.rank LIMIT %s
-                """,
-                [draw.pk, last, BLOCK],
+                "SELECT nextval('waves_decree_id_seq'), coalesce(max(number), 0) + 1 FROM waves_decree WHERE year = %s",
+                [self._year],
             )
-            rows = cursor.fetchall()
-        if not rows:
-            return
-        yield [
-            Named(id, rank, ticket, province, sex, Person.open(sealed, reference))
-            for id, rank, ticket, province, sex, sealed, reference in rows
-        ]
-        last = rows[-1][1]
+            self.id, self._number = cursor.fetchone()
 
+    def add(self, change: str, people: Sequence[Named]) -> None:
+        """Some thousand more lines: these people are added (`+`) or removed (`-`)."""
+        text = "".join(one.line(change) for one in people).encode()
+        self._hash.update(text)
+        DecreeBlock.objects.create(decree_id=self.id, block=self._blocks, sealed=seal(text, _place(self.id, self._blocks)))
+        self._totals.update((one.province, one.sex) for one in people)
+        self._names += len(people)
+        self._blocks += 1
 
-def _line(one: Named, card: int) -> str:
-    name = " ".join(one.person.name.replace(";", " ").split())
-    return f"{one.rank};{card};{ticket_text(one.ticket)};{name};{one.province};{one.sex}\n"
-
-
-def _new_cards(cursor: CursorWrapper, count: int) -> list[int]:
-    """So many card numbers that nobody has. Among millions of random ones some are the same."""
-    cards: set[int] = set()
-    while len(cards) < count:
-        cards.update(random_card() for _ in range(count - len(cards)))
-        cursor.execute("SELECT card FROM waves_recipient WHERE card = ANY (%s::bigint[])", [array(cards)])
-        cards.difference_update(card for (card,) in cursor.fetchall())
-    return list(cards)
-
-
-def random_card() -> int:
-    """16 digits: the programme's four, eleven random ones, and one that checks the others (Luhn, ISO/IEC 7812-1)."""
-    digits = f"{CARD_PREFIX}{secrets.randbelow(10**11):011}"
-    return int(digits + str(check_digit(digits)))
-
-
-def check_digit(digits: str) -> int:
-    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[::-2])
-    return -(doubled + sum(map(int, digits[-2::-2]))) % 10
+    def finish(self, *, buy_by: datetime | None = None) -> Decree:
+        """Sign what has been written."""
+        decree = Decree(
+            id=self.id,
+            year=self._year,
+            number=self._number,
+            kind=self._kind,
+            draw=self._draw,
+            corrects=self._corrects,
+            at=self.at,
+            signer=" ".join(self._by.split()),
+            names=self._names,
+            totals=_by_province(self._totals),
+            sha256=self._hash.digest(),
+            key_id=self._signer.key_id,
+            public_key=self._signer.public_key,
+            buy_by=buy_by,
+        )
+        decree.statement = statement(decree)
+        decree.signature = self._signer.key.sign(decree.statement.encode())
+        decree.save(force_insert=True)
+        return decree
 
 
 def _by_province(totals: Counter[tuple[int, int]]) -> dict[str, dict[str, int]]:
@@ -187,19 +147,27 @@ def _by_province(totals: Counter[tuple[int, int]]) -> dict[str, dict[str, int]]:
     return found
 
 
-def statement(year: int, number: int, draw: Draw, *, by: str, at: datetime, names: int, sha256: bytes) -> str:
+def statement(decree: Decree) -> str:
     """What is signed."""
+    before = Decree.objects.filter(pk__lt=decree.pk).order_by("-pk").first()
     return (
         "prakerja-decree-1\n"
-        f"number {number}/{year}\n"
-        f"date {at.astimezone(WIB).date().isoformat()}\n"
-        f"wave {draw.wave_id}\n"
-        f"draw {draw.attempt}\n"
-        f"root {bytes(draw.root).hex()}\n"
-        f"signer {' '.join(by.split())}\n"
-        f"names {names}\n"
-        f"sha256 {sha256.hex()}\n"
+        f"number {decree.number}/{decree.year}\n"
+        f"kind {decree.kind}\n"
+        f"date {decree.at.astimezone(WIB).date().isoformat()}\n"
+        f"wave {decree.draw.wave_id}\n"
+        f"draw {decree.draw.attempt}\n"
+        f"root {bytes(decree.draw.root).hex()}\n"
+        f"corrects {_number(decree.corrects)}\n"
+        f"signer {decree.signer}\n"
+        f"names {decree.names}\n"
+        f"sha256 {bytes(decree.sha256).hex()}\n"
+        f"previous {hashlib.sha256(before.statement.encode()).hexdigest() if before else NOTHING}\n"
     )
+
+
+def _number(decree: Decree | None) -> str:
+    return f"{decree.number}/{decree.year}" if decree else "-"
 
 
 def _place(decree_id: int, block: int) -> bytes:
@@ -221,17 +189,8 @@ def faults(decree: Decree) -> list[str]:
         digest.update(text)
     if digest.digest() != bytes(decree.sha256):
         found.append("the list is not the one that was hashed")
-    told = statement(
-        decree.year,
-        decree.number,
-        decree.draw,
-        by=decree.signer,
-        at=decree.at,
-        names=decree.names,
-        sha256=bytes(decree.sha256),
-    )
-    if told != decree.statement:
-        found.append("the statement does not say what the decree says")
+    if statement(decree) != decree.statement:
+        found.append("the statement does not say what the decree says, or what was decreed before it")
     try:
         Ed25519PublicKey.from_public_bytes(bytes(decree.public_key)).verify(
             bytes(decree.signature), decree.statement.encode()
@@ -244,37 +203,3 @@ def faults(decree: Decree) -> list[str]:
 def with_hash(sha256: bytes) -> Decree | None:
     """The decree whose list has this hash."""
     return Decree.objects.filter(sha256=sha256).first()
-
-
-def announce(draw: Draw, *, at: datetime) -> int:
-    """Tell the result: who was not selected has the reason from now on, and may join another wave. Return how many that are.
-
-    One transaction. Raises `NotNow`.
-    """
-    told = 0
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
-        draw = Draw.objects.select_for_update().get(pk=draw.pk)
-        if draw.announced_at:
-            raise NotNow(_("The result has been announced."))
-        if not draw.decrees.exists():
-            raise NotNow(_("No decree names those who were drawn yet."))
-        cursor.execute(
-            """
-            SELECT application.registrant_id, coalesce(ineligible.reasons[1], %s)
-            FROM waves_application application
-            JOIN registrations_registrant registrant ON registrant.id = application.registrant_id
-            LEFT JOIN waves_ineligible ineligible
-                ON ineligible.registrant_id = application.registrant_id AND ineligible.wave_id = application.wave_id
-            WHERE application.wave_id = %s AND registrant.stage = %s ORDER BY 1
-            """,
-            [DropOff.NOT_DRAWN, draw.wave_id, Stage.PHONE_VERIFIED],
-        )
-        while rows := cursor.fetchmany(BATCH):
-            told += _tell(rows, at)
-        Draw.objects.filter(pk=draw.pk).update(announced_at=at)
-    return told
-
-
-def _tell(rows: Sequence[tuple[int, int]], at: datetime) -> int:
-    reasons = {id: DropOff(reason) for id, reason in rows}
-    return ladder.drop_off(reasons, dict.fromkeys(reasons, at))

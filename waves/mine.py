@@ -1,13 +1,14 @@
 """What a registrant sees of their own waves: where each one stands, their ticket, and what came of it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from registrations.models import Wave
+from registrations.regions import WIB
 from registrations.stages import DropOff
+from waves import cards, rules, state
 from waves import draw as drawing
-from waves import rules, state
-from waves.models import Application, Draw, Ineligible
+from waves.models import Application, Called, Decree, Draw, Ineligible, Recipient
 from waves.state import State
 
 _SAYS = {rule.reason: rule.says for rule in rules.RULES.values()}
@@ -28,6 +29,8 @@ class Mine:
     #: From the publication on.
     rank: int | None = None
     is_taken: bool | None = None
+    #: From the reserve, when a seat became free.
+    was_called: bool = False
 
     @property
     def can_be_left(self) -> bool:
@@ -55,9 +58,51 @@ def _mine(application: Application, now: datetime) -> Mine:
         kept_out = Ineligible.objects.filter(wave=wave, registrant_id=application.registrant_id).first()
         reasons = [str(_SAYS[DropOff(reason)]) for reason in kept_out.reasons] if kept_out else []
         return Mine(wave, joined_at, found, reasons=reasons)
-    rank, is_taken = None, None
+    rank, is_taken, was_called = None, None, False
     if draw.published_at:
         rank, is_taken = drawing.rank_of(draw, ticket), drawing.place_of(draw, ticket) is not None
+        was_called = Called.objects.filter(draw_id=draw.pk, rank=rank, outcome=Called.Outcome.NAMED).exists()
     text = drawing.ticket_text(ticket.number)
     grouped = "-".join(text[start : start + 5] for start in (0, 5, 10))
-    return Mine(wave, joined_at, found, ticket=grouped, tickets=draw.tickets, rank=rank, is_taken=is_taken)
+    return Mine(
+        wave, joined_at, found, ticket=grouped, tickets=draw.tickets, rank=rank, is_taken=is_taken, was_called=was_called
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What somebody has who was named in a decree."""
+
+    wave: int
+    decree: Decree
+    #: 16 digits, in groups of four.
+    card: str
+    #: The last instant at which a first training may be bought; None: no such end is set.
+    buy_by: datetime | None
+    #: Whole days until then, today not counted; None: over, or no end is set.
+    days_left: int | None
+    ended_at: datetime | None
+    #: The decree that says that it has ended, if there is one by now.
+    ended_by: Decree | None
+    #: By a correction: why.
+    reason: str
+
+
+def membership(registrant_id: int, now: datetime) -> Membership | None:
+    """The registrant's, if a decree has named them."""
+    recipient = Recipient.objects.filter(pk=registrant_id).first()
+    if recipient is None:
+        return None
+    decree = Decree.objects.select_related("draw").get(pk=recipient.decree_id)
+    last = decree.buy_by - timedelta(seconds=1) if decree.buy_by else None
+    left = (last.astimezone(WIB).date() - now.astimezone(WIB).date()).days if last and now <= last else None
+    return Membership(
+        wave=decree.draw.wave_id,
+        decree=decree,
+        card=cards.spoken(recipient.card),
+        buy_by=last,
+        days_left=left,
+        ended_at=recipient.ended_at,
+        ended_by=Decree.objects.filter(pk=recipient.ended_by).first() if recipient.ended_by else None,
+        reason=recipient.reason,
+    )

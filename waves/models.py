@@ -25,6 +25,8 @@ class RuleSet(models.Model):
     household_cap = models.PositiveSmallIntegerField(null=True)
     #: A training must be bought within so many days of the announcement.
     days_to_buy = models.PositiveSmallIntegerField()
+    #: What is set aside for each recipient, in rupiah: the training balance and all incentives.
+    package = models.PositiveIntegerField()
     sources = models.TextField()
 
     class Meta:
@@ -309,6 +311,10 @@ class Act(models.Model):
         ANNUL = "annul", _("Annul the draw")
         DECREE = "decree", _("Issue the decree")
         ANNOUNCE = "announce", _("Announce the result")
+        CORRECT = "correct", _("Correct the decree")
+        REVOKE = "revoke", _("Issue the decree of revocation")
+        RESERVES = "reserves", _("Call the reserves")
+        MOVE = "move", _("Give seats to a later wave")
 
         @property
         def takes_two(self) -> bool:
@@ -331,7 +337,11 @@ class Act(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                "wave", "attempt", "name", name="an_act_once", condition=~Q(name="screen") | Q(done_at=None)
+                "wave",
+                "attempt",
+                "name",
+                name="an_act_once",
+                condition=~Q(name__in=["screen", "correct", "revoke", "reserves", "move"]) | Q(done_at=None),
             ),
             models.CheckConstraint(
                 name="two_people", condition=Q(checker=None) | ~Q(checker=F("maker")) | Q(name__in=["screen", "draw"])
@@ -348,14 +358,20 @@ class Decree(models.Model):
 
     class Kind(models.TextChoices):
         RECIPIENTS = "recipients", _("Names recipients")
+        RESERVES = "reserves", _("Names recipients from the reserve")
+        CORRECTION = "correction", _("Corrects a decree")
+        REVOCATION = "revocation", _("Revokes recipients")
 
     year = models.PositiveSmallIntegerField()
     #: Gapless within the year.
     number = models.PositiveIntegerField()
-    kind = models.CharField(max_length=12, choices=Kind, default=Kind.RECIPIENTS)
+    kind = models.CharField(max_length=12, choices=Kind)
     draw = models.ForeignKey(Draw, models.PROTECT, related_name="decrees")
+    #: The decree that it corrects.
+    corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="corrections")
     at = models.DateTimeField()
     signer = models.CharField(max_length=200)
+    #: How many lines its list has.
     names = models.PositiveIntegerField()
     #: By province, then by sex: how many are named. `{"32": {"1": 10, "2": 12}}`
     totals = models.JSONField()
@@ -365,6 +381,10 @@ class Decree(models.Model):
     key_id = models.CharField(max_length=40)
     public_key = models.BinaryField(max_length=32)
     signature = models.BinaryField(max_length=64)
+    #: Before this instant, those whom it names must have bought a training. None: not announced yet, or no such end.
+    buy_by = models.DateTimeField(null=True)
+    #: When the last of those were revoked who had not.
+    lapsed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["year", "number"]
@@ -372,6 +392,10 @@ class Decree(models.Model):
             models.UniqueConstraint("year", "number", name="decree_numbers"),
             models.UniqueConstraint("draw", name="one_decree_names_the_drawn", condition=Q(kind="recipients")),
             models.CheckConstraint(name="decree_number", condition=Q(number__gte=1)),
+            models.CheckConstraint(
+                name="correction_names_the_old",
+                condition=Q(kind="correction", corrects__isnull=False) | ~Q(kind="correction") & Q(corrects=None),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -390,6 +414,22 @@ class DecreeBlock(models.Model):
         return f"Block {self.block} of decree {self.decree_id}"
 
 
+class ListCopy(models.Model):
+    """Somebody of the office has taken a decree's list, which holds names: who, when and what for."""
+
+    decree = models.ForeignKey(Decree, models.PROTECT, related_name="copies")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT)
+    at = models.DateTimeField(db_default=Now())
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.CheckConstraint(name="copy_has_a_reason", condition=~Q(reason=""))]
+
+    def __str__(self) -> str:
+        return f"Copy of decree {self.decree_id}"
+
+
 class Recipient(models.Model):
     """Somebody whom a decree has named: once in a lifetime."""
 
@@ -397,7 +437,93 @@ class Recipient(models.Model):
     #: 16 digits; the last one checks the others.
     card = models.BigIntegerField(unique=True)
     decree_id = models.IntegerField()
+    #: In the draw; 0: named by a correction, without a ticket.
     rank = models.IntegerField()
+    #: When it ended, and why: revoked, or removed, as a drop-off reason.
+    ended_at = models.DateTimeField(null=True)
+    ended_because = models.PositiveSmallIntegerField(null=True)
+    #: The decree of revocation, or the correction, that says so.
+    ended_by = models.IntegerField(null=True)
+    #: Why a correction has added or removed them.
+    reason = models.TextField(blank=True, db_default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["decree_id", "registrant_id"], name="recipients_of_a_decree")]
+        constraints = [
+            models.CheckConstraint(
+                name="recipient_ended",
+                condition=Q(ended_at=None, ended_because=None, ended_by=None)
+                | Q(ended_at__isnull=False, ended_because__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Recipient {self.registrant_id}"
+
+
+class Called(models.Model):
+    """A ticket in reserve that was called when seats became free, and what came of it."""
+
+    class Outcome(models.TextChoices):
+        NAMED = "named", _("Named in the decree")
+        GONE = "gone", _("Selected elsewhere, or not eligible any more")
+        HOUSEHOLD = "household", _("Enough recipients in the household")
+
+    pk = models.CompositePrimaryKey("draw_id", "rank")
+    registrant_id = models.BigIntegerField()
+    draw_id = models.IntegerField()
+    rank = models.IntegerField()
+    decree_id = models.IntegerField()
+    #: The room whose seat it took; 0: one of all.
+    room = models.SmallIntegerField()
+    outcome = models.CharField(max_length=10, choices=Outcome)
+
+    def __str__(self) -> str:
+        return f"Rank {self.rank} of draw {self.draw_id}: {self.outcome}"
+
+
+class SeatMove(models.Model):
+    """Free seats of a draw that were given to a later wave, whose quota grew by them."""
+
+    draw = models.ForeignKey(Draw, models.PROTECT, related_name="moves")
+    to = models.ForeignKey(Wave, models.PROTECT, related_name="+")
+    seats = models.PositiveIntegerField()
+    reason = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.CheckConstraint(name="seats_were_moved", condition=Q(seats__gte=1) & ~Q(reason=""))]
+
+    def __str__(self) -> str:
+        return f"{self.seats} seats to wave {self.to_id}"
+
+
+class Notice(models.Model):
+    """One message to many: who gets it waits in the queues from the same transaction on, so it is sent once."""
+
+    class Kind(models.TextChoices):
+        SELECTED = "selected", _("Selected")
+        NOT_SELECTED = "not_selected", _("Not selected")
+        DAYS_7 = "days_7", _("Seven days left to buy a training")
+        DAYS_3 = "days_3", _("Three days left to buy a training")
+        DAYS_1 = "days_1", _("One day left to buy a training")
+        REVOKED = "revoked", _("Revoked")
+        REMOVED = "removed", _("Removed by a correction")
+
+    decree = models.ForeignKey(Decree, models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=12, choices=Kind)
+    at = models.DateTimeField()
+    people = models.PositiveIntegerField(default=0)
+    #: Taken by the mail server, or by the SMS gateway; and refused, for good.
+    mailed = models.PositiveIntegerField(db_default=0)
+    texted = models.PositiveIntegerField(db_default=0)
+    not_mailed = models.PositiveIntegerField(db_default=0)
+    not_texted = models.PositiveIntegerField(db_default=0)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint("decree", "kind", name="a_notice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of decree {self.decree_id}"

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from registrations.models import Wave
-from waves import decrees, publishing, state
+from waves import decrees, pdf, publishing, reserves, state
 from waves import draw as drawing
 from waves.models import Decree, Draw
 
@@ -43,6 +44,8 @@ def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> Ht
             if draw.published_at
             else [],
             "found": _found(draw, asked) if asked else None,
+            "decrees": draw.decrees.all(),
+            "called": reserves.summary(draw),
         }
     return render(request, "draws/draw.html", context)
 
@@ -79,6 +82,35 @@ def draw_file(request: HttpRequest, wave: int, attempt: int, name: str) -> FileR
     if name not in publishing.FILES or not path.is_file():
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"{path.parent.name}-{name}")
+
+
+@require_safe
+def reserves_csv(request: HttpRequest, wave: int, attempt: int) -> StreamingHttpResponse:
+    """Whose turn came when seats became free: `rank,ticket,outcome,decree`."""
+    draw = get_object_or_404(Draw.objects.exclude(published_at=None), wave=wave, attempt=attempt)
+    headers = {"Content-Disposition": f'attachment; filename="gelombang-{wave}-undian-{attempt}-cadangan.csv"'}
+    return StreamingHttpResponse(reserves.lines(draw), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@require_safe
+def checker(request: HttpRequest) -> FileResponse:
+    """The programme that runs a draw again: Python's standard library, nothing of ours."""
+    path = settings.BASE_DIR / "tools" / "verify_draw.py"
+    return FileResponse(path.open("rb"), as_attachment=True, filename=path.name, content_type="text/x-python")
+
+
+@require_safe
+def specification(request: HttpRequest) -> FileResponse:
+    """Every byte of a draw, for who wants to write a checker."""
+    return FileResponse((settings.BASE_DIR / "docs" / "draw.md").open("rb"), content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def decree_pdf(request: HttpRequest, year: int, number: int) -> HttpResponse:
+    """A decree on paper, without names."""
+    decree = get_object_or_404(Decree.objects.select_related("draw", "corrects"), year=year, number=number)
+    headers = {"Content-Disposition": f'inline; filename="sk-{number}-{year}.pdf"'}
+    return HttpResponse(pdf.write(decree), content_type="application/pdf", headers=headers)
 
 
 @require_safe

@@ -42,6 +42,8 @@ class Migration(migrations.Migration):
                     (47, "Enough recipients in the household"),
                     (48, "Not an Indonesian citizen"),
                     (49, "Not drawn in the last wave"),
+                    (51, "Revoked: no training bought in time"),
+                    (52, "Removed by a correction of the decree"),
                 ],
                 default=0,
             ),

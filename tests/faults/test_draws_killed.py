@@ -33,7 +33,8 @@ def simulate(log, *options):
 def await_rows(run, rows, count):
     end = time.monotonic() + 60
     while rows.objects.count() < count:
-        assert run.poll() is None and time.monotonic() < end, f"{rows.__name__} did not come to {count}"
+        assert run.poll() is None, "it has ended"
+        assert time.monotonic() < end, f"{rows.__name__} did not come to {count}"
         time.sleep(0.01)
 
 

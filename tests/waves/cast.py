@@ -6,11 +6,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from foundation.email import MockEmail
+from foundation.sms import MockSms
 from registrations.models import NikOwner, Registrant, Wave
 from registrations.stages import Stage
 from tests.people import START, make_registrants
 from waves import draw as drawing
-from waves import joining, programme, screening
+from waves import joining, naming, notices, programme, screening
 from waves.models import Draw, Plan
 from waves.randomness import MockBeacon
 
@@ -83,3 +85,31 @@ def share_household(ids: Sequence[int]) -> None:
 
 def registrant(id: int) -> Registrant:
     return Registrant.objects.get(pk=id)
+
+
+#: When the decree is issued and the result announced: 14 April 2020.
+TOLD = AFTER + timedelta(hours=3)
+
+
+def make_announced(count: int = 30, **options: Any) -> Draw:
+    """A wave whose result is known: recipients have days to buy a training."""
+    draw = make_published(count, **options)
+    naming.issue(draw, by="Denni", at=TOLD)
+    naming.announce(draw, at=TOLD)
+    draw.refresh_from_db()
+    return draw
+
+
+class Postbox:
+    """Takes mails and SMS as the mocks deliver them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Any] = []
+        self.texts: list[Any] = []
+        self.email = MockEmail(deliver_to=lambda _, mails: self.mails.extend(mails))
+        self.sms = MockSms(deliver_to=lambda _, texts: self.texts.extend(texts))
+
+    def empty(self) -> None:
+        """Send all that waits."""
+        while notices.send_emails(email=self.email, size=1000) + notices.send_texts(sms=self.sms, size=1000):
+            pass

@@ -11,7 +11,7 @@ from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from tests.waves.cast import AFTER, BEACON, make_applicants, make_drawn, make_published, make_wave, run
 from tests.waves.test_screening import put_on_list
-from waves import decrees, joining
+from waves import cards, decrees, joining, naming
 from waves import draw as drawing
 from waves.models import Decree, DecreeBlock, Draw, ListKind, Place, Recipient
 from waves.screening import NotNow, screen
@@ -26,7 +26,7 @@ AT = AFTER + timedelta(hours=3)
 def test_all_who_were_drawn_are_named_have_a_card_and_stand_on_selected():
     draw = make_published(count=30, quota=8)
 
-    decree = decrees.issue(draw, by="Denni", at=AT)
+    decree = naming.issue(draw, by="Denni", at=AT)
 
     drawn = set(Place.objects.values_list("registrant_id", flat=True))
     assert set(Recipient.objects.values_list("registrant_id", flat=True)) == drawn
@@ -40,13 +40,13 @@ def test_all_who_were_drawn_are_named_have_a_card_and_stand_on_selected():
 
 
 def test_the_list_is_canonical_sealed_hashed_and_signed():
-    decree = decrees.issue(make_published(count=12, quota=5), by="Denni", at=AT)
+    decree = naming.issue(make_published(count=12, quota=5), by="Denni", at=AT)
 
     text = b"".join(decrees.lines(decree))
     assert hashlib.sha256(text).digest() == bytes(decree.sha256)
     rows = [line.split(";") for line in text.decode().splitlines()[1:]]
-    assert [int(row[0]) for row in rows] == sorted(Place.objects.values_list("rank", flat=True))
-    assert all(row[3].startswith("Siti Rahmawati") for row in rows)
+    assert [int(row[1]) for row in rows] == sorted(Place.objects.values_list("rank", flat=True))
+    assert all(row[4].startswith("Siti Rahmawati") for row in rows)
     assert b"Siti" not in bytes(DecreeBlock.objects.get().sealed)
     assert decrees.faults(decree) == []
     assert decrees.with_hash(bytes(decree.sha256)) == decree
@@ -65,7 +65,7 @@ def test_the_list_is_canonical_sealed_hashed_and_signed():
     ],
 )
 def test_whatever_is_changed_afterwards_shows(change, fault):
-    decree = decrees.issue(make_published(count=12, quota=5), by="Denni", at=AT)
+    decree = naming.issue(make_published(count=12, quota=5), by="Denni", at=AT)
     with connection.cursor() as cursor:
         cursor.execute(change)
     decree.refresh_from_db()
@@ -74,26 +74,26 @@ def test_whatever_is_changed_afterwards_shows(change, fault):
 
 
 def test_a_card_has_16_digits_of_which_the_last_checks_the_others():
-    cards = [decrees.random_card() for _ in range(200)]
+    numbers = [cards.random_card() for _ in range(200)]
 
-    assert all(1000_0000_0000_0000 <= card < 10**16 for card in cards)
-    assert len(set(cards)) == 200
-    for card in cards:
+    assert all(1000_0000_0000_0000 <= card < 10**16 for card in numbers)
+    assert len(set(numbers)) == 200
+    for card in numbers:
         digits = str(card)
         # Luhn: the whole number, doubled every second digit from the right, is a multiple of ten.
         doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
         assert sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
-    assert decrees.check_digit("7992739871") == 3, "the standard's own example"
+    assert cards.check_digit("7992739871") == 3, "the standard's own example"
 
 
 def test_decrees_of_a_year_are_numbered_without_a_gap_and_one_names_each_draw():
     first = make_published(count=8, quota=2)
-    decrees.issue(first, by="Denni", at=AT)
+    naming.issue(first, by="Denni", at=AT)
     with pytest.raises(NotNow, match="already"):
-        decrees.issue(first, by="Denni", at=AT)
+        naming.issue(first, by="Denni", at=AT)
     second = drawn_in_wave_2()
 
-    assert decrees.issue(second, by="Denni", at=AT + timedelta(days=7)).number == 2
+    assert naming.issue(second, by="Denni", at=AT + timedelta(days=7)).number == 2
     with pytest.raises(IntegrityError), transaction.atomic():
         Decree.objects.filter(number=2).update(number=1)
 
@@ -113,11 +113,11 @@ def drawn_in_wave_2():
 def test_a_draw_that_is_not_published_or_was_annulled_is_not_decreed():
     draw = make_drawn(count=4)
     with pytest.raises(NotNow, match="not published"):
-        decrees.issue(draw, by="Denni", at=AT)
+        naming.issue(draw, by="Denni", at=AT)
     drawing.annul(draw, reason="wrong list", at=AT)
 
     with pytest.raises(NotNow, match="annulled"):
-        decrees.issue(draw, by="Denni", at=AT)
+        naming.issue(draw, by="Denni", at=AT)
     assert not Decree.objects.exists()
 
 
@@ -126,14 +126,14 @@ def test_without_a_key_nothing_is_decreed(settings):
     settings.PRODUCTION = True
 
     with pytest.raises(NotNow, match="DECREE_KEYS"):
-        decrees.issue(draw, by="Denni", at=AT)
+        naming.issue(draw, by="Denni", at=AT)
     assert not Registrant.objects.filter(stage=Stage.SELECTED).exists()
 
 
 def test_after_a_change_of_keys_the_new_one_signs_and_the_old_signatures_hold(settings):
-    old = decrees.issue(make_published(count=4, quota=2), by="Denni", at=AT)
+    old = naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
     settings.DECREE_KEYS = "2026a:" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
-    new = decrees.issue(drawn_in_wave_2(), by="Denni", at=AT + timedelta(days=7))
+    new = naming.issue(drawn_in_wave_2(), by="Denni", at=AT + timedelta(days=7))
 
     assert (old.key_id, new.key_id) == ("demo", "2026a")
     assert (decrees.faults(old), decrees.faults(new)) == ([], [])
@@ -145,7 +145,7 @@ def test_if_somebody_who_was_drawn_cannot_be_selected_nothing_has_happened():
     Registrant.objects.filter(pk=one.registrant_id).update(stage=Stage.IDENTITY_VERIFIED, phone_verified_at=None)
 
     with pytest.raises(NotNow, match="annul"):
-        decrees.issue(draw, by="Denni", at=AT)
+        naming.issue(draw, by="Denni", at=AT)
 
     assert not Recipient.objects.exists()
     assert not Registrant.objects.filter(stage=Stage.SELECTED).exists()
@@ -162,13 +162,13 @@ def test_with_the_announcement_the_others_are_told_why_not_and_may_join_the_next
     run(draw)
     drawing.publish(draw, at=AFTER + timedelta(hours=2))
     with pytest.raises(NotNow, match="No decree"):
-        decrees.announce(draw, at=AT)
-    decrees.issue(draw, by="Denni", at=AT)
+        naming.announce(draw, at=AT)
+    naming.issue(draw, by="Denni", at=AT)
     assert state_of(wave, AT) is State.DECREED
 
-    assert decrees.announce(draw, at=AT) == 7
+    assert naming.announce(draw, at=AT) == 7
     with pytest.raises(NotNow, match="announced"):
-        decrees.announce(draw, at=AT)
+        naming.announce(draw, at=AT)
 
     assert state_of(wave, AT) is State.ANNOUNCED
     reasons = dict(Registrant.objects.filter(pk__in=ids, stage=Stage.PHONE_VERIFIED).values_list("pk", "drop_off"))

@@ -156,7 +156,7 @@ def test_what_other_rules_would_come_to_is_tried_out_without_a_trace():
     make_applicants(wave, 3)
     put_on_list(ListKind.SOCIAL_AID, 1, 2)
     lenient = RuleSet.objects.create(
-        name="lenient", in_force_from=date(2020, 4, 1), rules=["under_age"], days_to_buy=30, sources="a draft"
+        name="lenient", in_force_from=date(2020, 4, 1), rules=["under_age"], days_to_buy=30, package=0, sources="a draft"
     )
 
     strict_found, lenient_found = try_out(wave, RuleSet.objects.get(name="2020-04")), try_out(wave, lenient)

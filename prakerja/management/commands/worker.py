@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from prakerja.ready import refuse_to_start_unready
 from prakerja.supervisor import Supervisor
 
-QUEUES = "email,identity,phone,messages,celery"
+QUEUES = "email,identity,phone,messages,notice_email,notice_sms,celery"
 
 
 class Command(BaseCommand):
