@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from verification.views import SESSION_KEY
+from registrations.session import SESSION_KEY
 
 View = Callable[[HttpRequest], HttpResponse]
 

@@ -1,9 +1,5 @@
 """The pages on which people prove things, sign in, see where they stand and put right what was wrong."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec
-
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,38 +13,13 @@ from registrations import drafts
 from registrations.forms import CodeForm, EmailForm, IdentityForm, PhoneForm
 from registrations.inputs import mask_email, mask_phone
 from registrations.models import Draft, Registrant
+from registrations.session import SESSION_KEY, sign_in_as, signed_in
 from registrations.stages import DropOff, Stage
 from registrations.views import draft_of, first_unanswered, sign_up_of, with_draft
 from verification import codes, delivery, identity, links, phone, signin, status
 from waves import joining
 from waves.mine import applications, membership
 from waves.state import open_wave
-
-SESSION_KEY = "registrant"
-
-P = ParamSpec("P")
-
-
-def sign_in_as(request: HttpRequest, registrant_id: int) -> None:
-    """This browser is the registrant's from now on, until its session ends."""
-    auth.logout(request)
-    request.session[SESSION_KEY] = registrant_id
-    request.session.cycle_key()
-
-
-def signed_in(
-    view: Callable[Concatenate[HttpRequest, Registrant, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """The view is for a signed-in registrant, whom it is given."""
-
-    @never_cache
-    @wraps(view)
-    def guarded(request: HttpRequest, /, *args: P.args, **options: P.kwargs) -> HttpResponse:
-        registrant = Registrant.objects.filter(pk=request.session.get(SESSION_KEY, 0)).first()
-        return view(request, registrant, *args, **options) if registrant else redirect("sign_in")
-
-    return guarded
-
 
 # The mailed link
 

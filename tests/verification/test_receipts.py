@@ -23,6 +23,7 @@ from foundation.sms import Delivery, HttpSms, Sms
 from foundation.webhooks import sign
 from prakerja.mockservices import ReceiptFaults, serving
 from registrations.models import Registrant
+from registrations.session import SESSION_KEY
 from registrations.stages import DropOff, Stage
 from tests.people import make_registrant, make_registrants
 from tests.processes import wait_until
@@ -30,7 +31,6 @@ from verification import codes, delivery, phone, receipts
 from verification.delivery import News
 from verification.models import DeliveryState as State
 from verification.models import OneTimeCode, ReceiptDay
-from verification.views import SESSION_KEY
 
 pytestmark = pytest.mark.django_db
 
