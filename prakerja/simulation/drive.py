@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import repeat
 from uuid import UUID
 
+from django.apps import apps
 from django.db import connection, transaction
 
 from foundation import services
@@ -35,39 +36,9 @@ ON_THE_WAY = 20_000
 #: The funnel's ledger is folded every so many seconds, and progress is told.
 TICK = 5.0
 
-#: What a simulation needs empty, and leaves full.
-TABLES = (
-    "registrations_registrant",
-    "registrations_personaldata",
-    "registrations_emailowner",
-    "registrations_nikowner",
-    "registrations_phoneowner",
-    "registrations_draft",
-    "registrations_movement",
-    "registrations_cell",
-    "registrations_wave",
-    "waves_plan",
-    "waves_change",
-    "waves_application",
-    "waves_screening",
-    "waves_screening_lists",
-    "waves_ineligible",
-    "waves_draw",
-    "waves_ticket",
-    "waves_orderblock",
-    "waves_place",
-    "waves_act",
-    "waves_decree",
-    "waves_decreeblock",
-    "waves_recipient",
-    "verification_onetimecode",
-    "verification_signinlink",
-    "foundation_work",
-    "foundation_setaside",
-    "foundation_servicestate",
-    "foundation_mockmessage",
-    "prakerja_run",
-)
+#: What a simulation needs empty, and leaves full: all that these apps hold, but for what is not about the people of a run.
+EMPTIED = ("foundation", "registrations", "waves", "trainings", "verification", "incentives", "prakerja")
+KEPT = frozenset({"waves.RuleSet", "waves.PersonList", "waves.ListEntry", "trainings.Training"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +177,7 @@ def begin(plans: list[WavePlan], *, scale: Fraction, seed: int, batch: int) -> S
 
 def forget_everything() -> None:
     """Empty what a simulation fills: all registrants, waves and waiting work."""
+    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.app_label in EMPTIED]
+    tables = sorted(model._meta.db_table for model in models if model._meta.label not in KEPT)
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY")
+        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")

@@ -42,7 +42,7 @@ def test_a_reason_holds_only_people_on_its_own_rung():
     registered, verified = make_registrant(number=1), make_registrant(number=2, stage=Stage.EMAIL_VERIFIED)
     reasons = dict.fromkeys([registered.pk, verified.pk], DropOff.NIK_UNKNOWN)
 
-    assert ladder.drop_off(reasons, dict.fromkeys(reasons, START)) == 1
+    assert ladder.drop_off(reasons, dict.fromkeys(reasons, START)) == {verified.pk}
 
     registered.refresh_from_db()
     verified.refresh_from_db()
