@@ -1,5 +1,7 @@
 """The programme office's pages of the waves: each with its people, its rules, and its draw, step by step."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +18,7 @@ from prakerja.notes import leave_note, take_note, user_of
 from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff
-from waves import acts, planning, rules, screening, state
+from waves import acts, planning, programme, rules, screening, state
 from waves import draw as drawing
 from waves.models import Act, Application, Draw, Plan, RuleSet
 from waves.screening import NotNow
@@ -44,18 +46,74 @@ class Next(NamedTuple):
     field: str = ""
     label: str = ""
     proposed: str = ""
+    #: When the proposed round is published.
+    at: datetime | None = None
 
 
 @require_safe
 @staff_only
 def waves_page(request: HttpRequest) -> HttpResponse:
+    return _waves_page(request, {})
+
+
+def _waves_page(request: HttpRequest, typed: Mapping[str, str], refusal: str = "") -> HttpResponse:
+    programme.load_rule_sets()  # what ships is there to be chosen, also on a new installation
     now = timezone.now()
     draws = {draw.wave_id: draw for draw in Draw.objects.filter(annulled_at=None).defer("subtrees")}
     rows = [
         Row(wave, state.of(wave, now), _applications(wave), draws[wave.number].selected if wave.number in draws else None)
         for wave in Wave.objects.all()
     ]
-    return render(request, "office/waves.html", {"rows": rows})
+    told = {"rows": rows, "rule_sets": RuleSet.objects.all(), "typed": typed, "refusal": refusal}
+    return render(request, "office/waves.html", told, status=422 if refusal else 200)
+
+
+@require_POST
+@staff_only
+def plan(request: HttpRequest) -> HttpResponse:
+    """Plan the next wave."""
+    told = request.POST
+    try:
+        wave = planning.plan(
+            opens_at=_instant(told.get("opens_at", "")),
+            closes_at=_instant(told.get("closes_at", "")),
+            quota=_seats(told.get("quota", "")),
+            priority_seats=_seats(told.get("priority_seats", "") or "0"),
+            rule_set=_rule_set(told.get("rule_set", "")),
+            by=user_of(request),
+            reason=told.get("reason", ""),
+            at=timezone.now(),
+        )
+    except NotNow as refusal:
+        return _waves_page(request, {name: str(value) for name, value in told.items()}, str(refusal))
+    leave_note(request, _("Wave %(wave)s is planned.") % {"wave": wave.number})
+    return redirect("office_wave", wave.number)
+
+
+def _instant(typed: str) -> datetime:
+    """A browser's date and time have no zone: the office's is meant. Raises `NotNow`."""
+    try:
+        instant = parse_datetime(typed.strip())
+    except ValueError:
+        instant = None
+    if instant is None:
+        raise NotNow(_("Give date and time of opening and closing."))
+    return instant if instant.tzinfo else instant.replace(tzinfo=WIB)
+
+
+def _seats(typed: str) -> int:
+    """A number as people write it, with or without dots. Raises `NotNow`."""
+    digits = typed.strip().replace(".", "")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise NotNow(_("A number of seats is a whole number above 0."))
+    return int(digits)
+
+
+def _rule_set(name: str) -> RuleSet:
+    found = RuleSet.objects.filter(name=name).first()
+    if found is None:
+        raise NotNow(_("Choose the rules of the wave."))
+    return found
 
 
 def _applications(wave: Wave) -> int:
@@ -88,8 +146,10 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "draw": draw,
         "decree": decree,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
-        "changes": wave.changes.select_related("by"),
         "acts": done,
+        "done": _done(wave, draw, done),
+        "draw_is_mock": draw is not None and drawing.is_mock(draw),
+        "others": _applications(wave) - (draw.selected or 0) if draw else None,
         "pending": pending,
         "next": None if pending else _next(wave, found, draw, screened is not None),
         "rules": rules.of(plan.rule_set) if plan else [],
@@ -100,6 +160,49 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "is_mock": not services.get("randomness").chain.is_public,
     }
     return render(request, "office/wave.html", context)
+
+
+class Done(NamedTuple):
+    """A step or a change, with who and when."""
+
+    what: str
+    asked_by: str
+    confirmed_by: str
+    at: datetime | None
+
+
+def _done(wave: Wave, draw: Draw | None, acts: list[Act]) -> list[Done]:
+    """All that was done, asked for or changed, the oldest first."""
+    found = [_acted(act) for act in acts]
+    for change in wave.changes.select_related("by"):
+        field = _("Seats") if change.field == "quota" else _("Closes")
+        what = f"{field}: {change.before} → {change.after}. {change.reason}"
+        found.append(Done(what, change.by.get_username() if change.by else "", "", change.at))
+    found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, acts)]
+    return sorted(found, key=lambda one: (one.at is None, one.at or timezone.now()))
+
+
+def _acted(act: Act) -> Done:
+    what = f"{act.get_name_display()} ({act.attempt})" if act.attempt > 1 else str(act.get_name_display())
+    checker = act.checker.get_username() if act.checker and act.checker_id != act.maker_id else ""
+    return Done(what, act.maker.get_username(), checker, act.done_at)
+
+
+def _unasked(draw: Draw | None, acts: list[Act]) -> list[tuple[str, datetime]]:
+    """Steps of the draw that nobody asked for: the round came out, or a simulation went on by itself."""
+    if draw is None:
+        return []
+    decree = draw.decrees.first()
+    steps = {
+        Name.FREEZE: draw.frozen_at,
+        Name.COMMIT: draw.committed_at,
+        Name.DRAW: draw.drawn_at,
+        Name.PUBLISH: draw.published_at,
+        Name.DECREE: decree.at if decree else None,
+        Name.ANNOUNCE: draw.announced_at,
+    }
+    asked = {act.name for act in acts if act.attempt == draw.attempt}
+    return [(str(name.label), at) for name, at in steps.items() if at and name not in asked]
 
 
 def _reasons(told: dict[str, int]) -> list[tuple[str, int]]:
@@ -134,7 +237,8 @@ def _next(wave: Wave, found: State, draw: Draw | None, is_screened: bool) -> Nex
         )
         # An hour: time enough for the second person, and for everybody to note the commitment.
         proposed = chain.first_after(timezone.now()) + 3600 // chain.period
-        return Next(Name.COMMIT, _("Fix the secret and the round"), says, "round", _("Round"), str(proposed))
+        title = _("Fix the secret and the round")
+        return Next(Name.COMMIT, title, says, "round", _("Round"), str(proposed), chain.at(proposed))
     if not draw.drawn_at:
         if drawing.chain_of(draw).at(draw.round or 0) > timezone.now():
             return None
@@ -211,9 +315,9 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
     try:
         if told.get("quota", "").strip().isdecimal():
             planning.change_quota(wave, int(told["quota"]), by=user_of(request), reason=told.get("reason", ""), at=now)
-        elif closes_at := parse_datetime(told.get("closes_at", "").strip()):
-            # A browser's date and time have no zone: the office's is meant.
-            planning.extend(wave, closes_at.replace(tzinfo=WIB), by=user_of(request), reason=told.get("reason", ""), at=now)
+        elif told.get("closes_at", "").strip():
+            closes_at = _instant(told["closes_at"])
+            planning.extend(wave, closes_at, by=user_of(request), reason=told.get("reason", ""), at=now)
         else:
             raise NotNow(_("Give a new quota, or a new closing time."))
         leave_note(request, _("Changed."))

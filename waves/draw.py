@@ -7,7 +7,7 @@ takes two people, is the business of `waves.acts`.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -88,6 +88,7 @@ def freeze(wave: Wave, *, at: datetime) -> Draw:
             raise NotNow(_("Nobody in wave %(wave)s is eligible.") % {"wave": wave.number})
         sink = _ListSink()
         _copy_out(cursor, f"SELECT {LINE} FROM waves_ticket WHERE draw_id = {id} ORDER BY position", sink)
+        of_rooms = _of_rooms(cursor, id) if rooms else {0: tickets}
         return Draw.objects.create(
             id=id,
             wave=wave,
@@ -101,7 +102,50 @@ def freeze(wave: Wave, *, at: datetime) -> Draw:
             list_sha256=sink.hash.digest(),
             root=sink.tree.root(),
             subtrees=b"".join(sink.tree.blocks),
+            inclusion=inclusion(wave.quota or 0, {room.number: room.seats for room in rooms}, of_rooms),
         )
+
+
+def inclusion(quota: int, seats: Mapping[int, int], tickets: Mapping[int, int]) -> list[dict[str, Any]]:
+    """How likely a ticket of each room, or of none (0), is to be taken, before the seed is known; `seats` and `tickets` by room.
+
+    There is one order. So a room's tickets are taken down to the rank at which its seats are used up, or down to that at which
+    all seats are, whichever comes later: a room whose share of seats is larger than the share taken of all has that for its
+    chance, and everybody else has one in common. That is exact but for strata of few tickets, and as long as no household cap
+    keeps a ticket back. Given how many were taken of a stratum, each of its tickets was as likely as any other.
+    """
+    share = {room: min(seats.get(room, 0) / count, 1) for room, count in tickets.items()}
+    richer: set[int] = set()
+    while True:
+        others = sum(count for room, count in tickets.items() if room not in richer)
+        left = quota - sum(share[room] * tickets[room] for room in richer)
+        common = min(left / others, 1) if others else 0
+        more = {room for room in tickets if share[room] > common} - richer
+        if not more:
+            break
+        richer |= more
+    return [
+        {"room": room, "tickets": count, "probability": share[room] if room in richer else common}
+        for room, count in sorted(tickets.items())
+    ]
+
+
+def _of_rooms(cursor: CursorWrapper, draw_id: int) -> dict[int, int]:
+    """How many tickets each room has, and none (0)."""
+    cursor.execute("SELECT room, count(*) FROM waves_ticket WHERE draw_id = %s GROUP BY 1", [draw_id])
+    return dict(cursor.fetchall())
+
+
+def _taken_of_rooms(cursor: CursorWrapper, draw: Draw) -> dict[int, int]:
+    """How many of the tickets of each room, and of none (0), were taken, wherever: while the candidates are still at hand."""
+    cursor.execute(
+        """
+        SELECT candidate.room, count(*) FROM candidate JOIN waves_place place USING (rank)
+        WHERE place.draw_id = %s GROUP BY 1
+        """,
+        [draw.pk],
+    )
+    return dict(cursor.fetchall())
 
 
 def _ready_to_freeze(wave: Wave, at: datetime) -> Screening:
@@ -209,6 +253,11 @@ def chain_of(draw: Draw) -> Chain:
     return Chain(**(draw.chain or {}))
 
 
+def is_mock(draw: Draw) -> bool:
+    """Whether its beacon is no public randomness."""
+    return bool(draw.chain) and not chain_of(draw).is_public
+
+
 def secret_of(draw: Draw) -> bytes:
     return unseal(draw.secret or b"", _place(draw))
 
@@ -263,6 +312,9 @@ def run(draw: Draw, *, signature: bytes, at: datetime) -> None:
             _put_in_order(cursor, draw, order)
             draw.cut_offs = _take(cursor, draw)
             draw.selected = sum(cut_off["taken"] for cut_off in draw.cut_offs)
+            taken = _taken_of_rooms(cursor, draw) if draw.rooms else {0: draw.selected}
+            draw.inclusion = [one | {"taken": taken.get(one["room"], 0)} for one in draw.inclusion]
+            cursor.execute("DROP TABLE candidate")
 
 
 def _scratch() -> IO[bytes]:
@@ -367,7 +419,6 @@ def _took_enough(cursor: CursorWrapper, draw: Draw, ranks: int) -> bool:
         )
         taken += cursor.rowcount
         enough = enough and cursor.rowcount == wanted
-    cursor.execute("DROP TABLE candidate")
     return enough or ranks == draw.tickets
 
 
@@ -390,6 +441,26 @@ def annul(draw: Draw, *, reason: str, at: datetime) -> None:
         if not reason.strip():
             raise NotNow(_("A draw is annulled for a reason, which is published."))
         draw.annulled_at, draw.annulled_because = at, reason.strip()
+
+
+class Chance(NamedTuple):
+    """How likely a ticket of one stratum was to be taken."""
+
+    #: Of the room; empty for the tickets of none.
+    name: str
+    tickets: int
+    probability: float
+    #: How many were; None: not drawn yet.
+    taken: int | None
+
+
+def chances(draw: Draw) -> list[Chance]:
+    """Of each stratum, the rooms first."""
+    names = {room["number"]: room["name"] for room in draw.rooms}
+    found = [
+        Chance(names.get(one["room"], ""), one["tickets"], one["probability"], one.get("taken")) for one in draw.inclusion
+    ]
+    return sorted(found, key=lambda chance: not chance.name)
 
 
 # One ticket -----------------------------------------------------------------------------------------------------------

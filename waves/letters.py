@@ -1,7 +1,6 @@
 """What is written to many at once about their waves, each in their own language."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import cache
 from typing import NamedTuple
 
@@ -56,11 +55,12 @@ def write(notice: Notice, registrant_id: int, person: Person, reasons: Sequence[
 
 
 def _last_day(notice: Notice, language: str) -> str:
-    """The last day on which a training may be bought: the instant itself is the midnight after it."""
-    if notice.decree.buy_by is None:
+    """The last day on which a training may be bought."""
+    last = notice.decree.last_moment
+    if last is None:
         return ""
     with translation.override(language):
-        return date_format((notice.decree.buy_by - timedelta(seconds=1)).astimezone(WIB).date(), "DATE_FORMAT")
+        return date_format(last.astimezone(WIB).date(), "DATE_FORMAT")
 
 
 def _texts() -> dict[Kind, tuple[str, str, str]]:

@@ -1,14 +1,14 @@
 """What a registrant sees of their own waves: where each one stands, their ticket, and what came of it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff
 from waves import cards, rules, state
 from waves import draw as drawing
-from waves.models import Application, Called, Decree, Draw, Ineligible, Recipient
+from waves.models import Application, Called, Decree, Draw, Ineligible, Recipient, Ticket
 from waves.state import State
 
 _SAYS = {rule.reason: rule.says for rule in rules.RULES.values()}
@@ -28,6 +28,9 @@ class Mine:
     tickets: int = 0
     #: From the publication on.
     rank: int | None = None
+    #: The last ranks that were drawn: among all (no name), and in the room that the ticket belongs to.
+    cut_offs: list[tuple[str, int]] = field(default_factory=list)
+    attempt: int = 1
     is_taken: bool | None = None
     #: From the reserve, when a seat became free.
     was_called: bool = False
@@ -65,8 +68,22 @@ def _mine(application: Application, now: datetime) -> Mine:
     text = drawing.ticket_text(ticket.number)
     grouped = "-".join(text[start : start + 5] for start in (0, 5, 10))
     return Mine(
-        wave, joined_at, found, ticket=grouped, tickets=draw.tickets, rank=rank, is_taken=is_taken, was_called=was_called
+        wave,
+        joined_at,
+        found,
+        ticket=grouped,
+        tickets=draw.tickets,
+        rank=rank,
+        cut_offs=_cut_offs(draw, ticket) if draw.published_at else [],
+        attempt=draw.attempt,
+        is_taken=is_taken,
+        was_called=was_called,
     )
+
+
+def _cut_offs(draw: Draw, ticket: Ticket) -> list[tuple[str, int]]:
+    names = {0: ""} | {room["number"]: room["name"] for room in draw.rooms}
+    return [(names[cut["room"]], cut["rank"]) for cut in draw.cut_offs or [] if cut["room"] in (0, ticket.room)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,7 @@ def membership(registrant_id: int, now: datetime) -> Membership | None:
     if recipient is None:
         return None
     decree = Decree.objects.select_related("draw").get(pk=recipient.decree_id)
-    last = decree.buy_by - timedelta(seconds=1) if decree.buy_by else None
+    last = decree.last_moment
     left = (last.astimezone(WIB).date() - now.astimezone(WIB).date()).days if last and now <= last else None
     return Membership(
         wave=decree.draw.wave_id,

@@ -4,6 +4,8 @@ The large tables hold a row for each of millions of applications: they are narro
 which would be checked row by row.
 """
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -182,6 +184,9 @@ class Draw(models.Model):
     tickets = models.PositiveIntegerField()
     list_sha256 = models.BinaryField(max_length=32)
     root = models.BinaryField(max_length=32)
+    #: How likely a ticket of each stratum is to be taken, known from the freeze on: see `waves.draw.inclusion`.
+    #: `[{"room": 0, "tickets": 1000, "probability": 0.1, "taken": 100}]`; how many were taken, from the draw on.
+    inclusion = models.JSONField(default=list)
     #: Hashes of the tree's subtrees of `waves.merkle.BLOCK` leaves, one after the other: what proofs are made from.
     subtrees = models.BinaryField()
 
@@ -400,6 +405,11 @@ class Decree(models.Model):
 
     def __str__(self) -> str:
         return f"Decree {self.number}/{self.year}"
+
+    @property
+    def last_moment(self) -> datetime | None:
+        """The last second in which they may buy one: the end itself is the midnight after it, which reads as the next day."""
+        return self.buy_by - timedelta(seconds=1) if self.buy_by else None
 
 
 class DecreeBlock(models.Model):

@@ -22,8 +22,12 @@ FILES = ("tickets.csv", "result.csv", "draw.json")
 
 
 def file(draw: Draw, name: str) -> Path:
-    """Where the web serves this file of the draw from, once it is written."""
-    return settings.PUBLISHED / f"gelombang-{draw.wave_id}-undian-{draw.attempt}" / name
+    """Where the web serves this file of the draw from, once it is written.
+
+    Named by its root as well: what an earlier database has left there is another draw's.
+    """
+    folder = f"gelombang-{draw.wave_id}-undian-{draw.attempt}-{bytes(draw.root).hex()[:8]}"
+    return settings.PUBLISHED / folder / name
 
 
 class Tampered(Exception):
@@ -31,10 +35,13 @@ class Tampered(Exception):
 
 
 def write_missing() -> None:
-    """Write the files of all published draws where the web serves them from, if they are not there yet."""
+    """Write the files of all published draws where the web serves them from, if they are not there yet, or not up to date."""
     for draw in Draw.objects.exclude(published_at=None):
-        if not file(draw, FILES[-1]).exists():
-            write(draw, file(draw, FILES[-1]).parent)
+        last = file(draw, FILES[-1])
+        if not last.exists():
+            write(draw, last.parent)
+        elif draw.annulled_at and json.loads(last.read_text())["annulled"] is None:
+            _write_json(draw, last)
 
 
 def write(draw: Draw, folder: Path) -> list[Path]:
@@ -55,9 +62,13 @@ def write(draw: Draw, folder: Path) -> list[Path]:
     elif bytes(draw.result_sha256) != result:
         raise Tampered("result.csv")
     # Last: it says that all are there.
-    text = json.dumps(as_json(draw), indent=2, ensure_ascii=False) + "\n"
-    _put(folder / "draw.json", lambda file: file.write(text.encode()))
+    _write_json(draw, folder / "draw.json")
     return [folder / name for name in FILES]
+
+
+def _write_json(draw: Draw, path: Path) -> None:
+    text = json.dumps(as_json(draw), indent=2, ensure_ascii=False) + "\n"
+    _put(path, lambda file: file.write(text.encode()))
 
 
 def _put(path: Path, fill: Callable[[IO[bytes]], object]) -> bytes:

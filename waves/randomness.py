@@ -108,7 +108,8 @@ class Drand:
             )
             if answer.status_code in (404, 425):
                 return None
-            answer.raise_for_status()
+            if answer.status_code != 200:
+                raise ValueError(f"status {answer.status_code}")
             told: Any = answer.json()
             if told["round"] != round:
                 raise ValueError("another round")

@@ -62,17 +62,35 @@ _BUYING = f"""
 def revoke(*, at: datetime, size: int = BATCH) -> int:
     """Revoke one batch of those whose time is over; return how many. Each batch is one short transaction: run it until 0."""
     for decree in Decree.objects.filter(buy_by__lte=at, lapsed_at=None):
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Whoever buys at this moment holds the registrant's row: one of the two comes first, and the other finds it done.
-            cursor.execute(f"{_BUYING} FOR NO KEY UPDATE", [decree.pk, size])
-            ids = [id for (id,) in cursor.fetchall()]
-            revoked = ladder.drop_off(dict.fromkeys(ids, DropOff.REVOKED), dict.fromkeys(ids, at))
-            if revoked:
-                _end(revoked, DropOff.REVOKED, at)
+        with transaction.atomic():
+            if revoked := _revoke(decree, at=at, size=size):
                 notices.post(decree, Kind.REVOKED, sorted(revoked), at=at)
                 return len(revoked)
             Decree.objects.filter(pk=decree.pk).update(lapsed_at=at)
     return 0
+
+
+def lapse(decree: Decree, *, buy_by: datetime, size: int = BATCH) -> int:
+    """Revoke one batch of a decree that was not announced in earnest, and so has no end; return how many. Run it until 0.
+
+    For simulations: those are revoked who have bought nothing before `buy_by`, at that instant, and nobody is written to. From
+    the last batch on the decree's time is over, as `revoke` leaves it.
+    """
+    with transaction.atomic():
+        revoked = _revoke(decree, at=buy_by, size=size)
+        if not revoked:
+            Decree.objects.filter(pk=decree.pk, lapsed_at=None).update(buy_by=buy_by, lapsed_at=buy_by)
+    return len(revoked)
+
+
+def _revoke(decree: Decree, *, at: datetime, size: int) -> set[int]:
+    with connection.cursor() as cursor:
+        # Whoever buys at this moment holds the registrant's row: one of the two comes first, and the other finds it done.
+        cursor.execute(f"{_BUYING} FOR NO KEY UPDATE", [decree.pk, size])
+        ids = [id for (id,) in cursor.fetchall()]
+    revoked = ladder.drop_off(dict.fromkeys(ids, DropOff.REVOKED), dict.fromkeys(ids, at))
+    _end(revoked, DropOff.REVOKED, at)
+    return revoked
 
 
 def _end(ids: set[int], because: DropOff, at: datetime) -> None:

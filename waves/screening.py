@@ -66,6 +66,7 @@ def screen(wave: Wave, *, at: datetime) -> Screening:
         screening = Screening.objects.create(
             wave=wave,
             rule_set=plan.rule_set,
+            at=at,
             applications=found.applications,
             ineligible=found.ineligible,
             reasons={str(reason.value): people for reason, people in found.reasons.items()},

@@ -13,14 +13,14 @@ from django.views.decorators.http import require_safe
 from registrations.models import Wave
 from waves import decrees, pdf, publishing, reserves, state
 from waves import draw as drawing
-from waves.models import Decree, Draw
+from waves.models import Called, Decree, Draw
 
 
 @require_safe
 def draws(request: HttpRequest) -> HttpResponse:
     """All draws, the newest first."""
     found = Draw.objects.select_related("wave").defer("subtrees").order_by("-wave", "-attempt")
-    return render(request, "draws/draws.html", {"draws": found})
+    return render(request, "draws/draws.html", {"draws": [(draw, drawing.is_mock(draw)) for draw in found]})
 
 
 @require_safe
@@ -39,7 +39,8 @@ def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> Ht
         context |= {
             "told": publishing.as_json(draw),
             "round_at": drawing.chain_of(draw).at(draw.round) if draw.round else None,
-            "is_mock": bool(draw.chain) and not drawing.chain_of(draw).is_public,
+            "is_mock": drawing.is_mock(draw),
+            "chances": drawing.chances(draw),
             "files": [name for name in publishing.FILES if publishing.file(draw, name).exists()]
             if draw.published_at
             else [],
@@ -64,7 +65,9 @@ def _found(draw: Draw, text: str) -> dict[str, object] | None:
     proof = drawing.proof(draw, ticket.position)
     found: dict[str, object] = {"proof": proof, "path": [sibling.hex() for sibling in proof.path]}
     if draw.published_at:
-        found |= {"rank": drawing.rank_of(draw, ticket), "place": drawing.place_of(draw, ticket)}
+        rank = drawing.rank_of(draw, ticket)
+        called = Called.objects.filter(draw_id=draw.pk, rank=rank, outcome=Called.Outcome.NAMED)
+        found |= {"rank": rank, "place": drawing.place_of(draw, ticket), "was_called": called.exists()}
     return found
 
 
@@ -111,6 +114,36 @@ def decree_pdf(request: HttpRequest, year: int, number: int) -> HttpResponse:
     decree = get_object_or_404(Decree.objects.select_related("draw", "corrects"), year=year, number=number)
     headers = {"Content-Disposition": f'inline; filename="sk-{number}-{year}.pdf"'}
     return HttpResponse(pdf.write(decree), content_type="application/pdf", headers=headers)
+
+
+@require_safe
+def decree_statement(request: HttpRequest, year: int, number: int) -> HttpResponse:
+    """What was signed, byte by byte."""
+    decree = get_object_or_404(Decree, year=year, number=number)
+    headers = {"Content-Disposition": f'inline; filename="sk-{number}-{year}.txt"'}
+    return HttpResponse(decree.statement, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+@require_safe
+def decrees_json(request: HttpRequest) -> JsonResponse:
+    """All decrees in the order in which they were issued, with what it takes to verify their signatures and their chain."""
+    told = [
+        {
+            "number": f"{decree.number}/{decree.year}",
+            "statement": decree.statement,
+            "key_id": decree.key_id,
+            "public_key": bytes(decree.public_key).hex(),
+            "signature": bytes(decree.signature).hex(),
+        }
+        for decree in Decree.objects.order_by("pk")
+    ]
+    return JsonResponse({"decrees": told})
+
+
+@require_safe
+def decree_specification(request: HttpRequest) -> FileResponse:
+    """Every byte of a decree, for who wants to verify one."""
+    return FileResponse((settings.BASE_DIR / "docs" / "decree.md").open("rb"), content_type="text/plain; charset=utf-8")
 
 
 @require_safe

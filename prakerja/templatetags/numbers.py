@@ -7,6 +7,8 @@ from django import template
 from django.utils import dateformat, formats
 from django.utils.translation import get_language
 
+from registrations.regions import WIB, WIT, WITA
+
 register = template.Library()
 
 NO_BREAK = "\u00a0"  # a unit never slips to the next line without its number
@@ -21,6 +23,14 @@ def number(value: int | str | None) -> str:
     if value is None or isinstance(value, str):
         return ""
     return formats.number_format(value, decimal_pos=0, force_grouping=True)
+
+
+@register.filter
+def rupiah(amount: int | str | None) -> str:
+    """Money: Rp600.000 in Indonesian, Rp600,000 in English; what was spent has a minus in front."""
+    if amount is None or isinstance(amount, str):
+        return ""
+    return f"{'−' if amount < 0 else ''}Rp{number(abs(amount))}"
 
 
 @register.filter
@@ -41,6 +51,30 @@ def moment(instant: datetime | str | None, zone: str = "Asia/Jakarta") -> str:
     if instant is None or isinstance(instant, str):
         return ""
     return _on_wall(instant, zone, f"j M Y H{_between_hours_and_minutes()}i")
+
+
+@register.filter
+def day(instant: datetime | str | None) -> str:
+    """The day of an instant in Jakarta: 15 Des 2020 in Indonesian, 15 Dec 2020 in English."""
+    if instant is None or isinstance(instant, str):
+        return ""
+    return dateformat.format(instant.astimezone(WIB), "j M Y").replace(" ", NO_BREAK)
+
+
+@register.filter
+def zones(instant: datetime | str | None) -> str:
+    """An instant on the wall clocks of all three zones: 16 Apr 2020 16.00 WIB, 17.00 WITA, 18.00 WIT.
+
+    Where it is another day already, the day is said again.
+    """
+    if instant is None or isinstance(instant, str):
+        return ""
+    first = instant.astimezone(WIB).date()
+    told = [moment(instant)]
+    for zone in (WITA, WIT):
+        is_same = instant.astimezone(zone).date() == first
+        told.append(_on_wall(instant, zone.key, f"{'' if is_same else 'j M Y '}H{_between_hours_and_minutes()}i"))
+    return ", ".join(told)
 
 
 @register.filter

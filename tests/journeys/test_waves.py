@@ -1,5 +1,7 @@
 """Waves: a registrant joins at home, the office draws in twos, and a stranger checks."""
 
+import hashlib
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -13,13 +15,14 @@ from django.utils import timezone
 from foundation import services
 from registrations.models import Registrant, Wave
 from registrations.stages import Stage
-from tests.journeys.browser import DESK, PHONE
+from tests.journeys.browser import DESK, HEAVIEST, PHONE
 from tests.people import make_registrant, make_registrants
-from tests.waves.cast import make_wave
+from tests.waves.cast import make_announced, make_wave
+from tests.waves.test_revocation import buy, revoke_all
 from tests.waves.test_screening import put_on_list
-from waves import acts, joining, publishing
+from waves import acts, correction, joining, publishing, reserves, revocation
 from waves.draw import ticket_text
-from waves.models import Act, Decree, Draw, ListKind, Ticket
+from waves.models import Act, Called, Decree, Draw, ListKind, Recipient, Ticket
 
 CHECKER = Path(__file__).resolve().parents[2] / "tools" / "verify_draw.py"
 
@@ -126,8 +129,9 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
         desk.press("Konfirmasi")
         work()
 
-    ani.open("/pmo/gelombang/")
-    assert ani.faults("waves") == []
+    for who in (ani, staff("citra", width=PHONE)):
+        who.open("/pmo/gelombang/")
+        assert who.faults("waves") == []
     ask(ani, "Saring pendaftaran")
     work()
     ask(ani, "Bekukan daftar")
@@ -151,8 +155,9 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
     confirm(ani)
     ask(ani, "Umumkan hasil")
     confirm(budi)
-    budi.open("/pmo/gelombang/1/")
-    assert budi.faults("wave announced") == []
+    for who in (budi, staff("dewi", width=PHONE)):
+        who.open("/pmo/gelombang/1/")
+        assert who.faults("wave announced") == []
     assert Act.objects.exclude(done_at=None).count() == 6
 
     draw.refresh_from_db()
@@ -190,6 +195,130 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
     kept_out.open("/status/")
     assert "Anda menerima bantuan sosial lain" in kept_out.page.inner_text("main")
     assert kept_out.faults("status kept out") == []
+
+
+@pytest.fixture
+def after_the_announcement(transactional_db):
+    """Eight of thirty were drawn; two of them have bought a training, six have not, and were revoked. Wave 2 is to come."""
+    draw = make_announced(count=30, quota=8)
+    buy(2)
+    revoke_all()
+    make_wave(2)
+    return draw
+
+
+def test_the_office_decrees_revocation_calls_reserves_gives_seats_and_corrects_in_twos(
+    after_the_announcement, staff, device, tmp_path
+):
+    draw = after_the_announcement
+    desk, phone = staff("ani"), staff("budi", width=PHONE)
+
+    def unfold(who):
+        who.open("/pmo/gelombang/1/")
+        for details in who.page.locator("details").all():
+            details.evaluate("details => details.open = true")
+
+    def ask(who, name, **typed):
+        unfold(who)
+        form = who.page.locator("form").filter(has=who.page.get_by_role("button", name=name, exact=True))
+        for label, text in typed.items():
+            field = form.get_by_label(label.replace("_", " "))
+            (field.select_option if field.evaluate("field => field.tagName") == "SELECT" else field.fill)(text)
+        form.get_by_role("checkbox").check()
+        who.press(name)
+        assert "Orang lain yang mengonfirmasinya" in who.page.inner_text("main")
+
+    def confirm(who, name):
+        who.open("/pmo/gelombang/1/")
+        assert who.faults(f"to confirm, {name}") == []
+        who.press("Konfirmasi")
+        acts.carry_out_waiting(beacon=services.get("randomness"), at=timezone.now())
+        who.open("/pmo/gelombang/1/")
+        assert who.page.get_by_role("alert").count() == 0, "it was done"
+
+    for who in (desk, phone):
+        unfold(who)
+        assert who.faults("recipients, some revoked") == []
+    assert "Rp21.300.000 (6 × Rp3.550.000)" in desk.page.inner_text("main")
+    signer = {"Siapa_yang_menandatangani,_dengan_jabatannya": "Denni, Direktur Eksekutif"}
+    ask(desk, "Terbitkan SK pencabutan", **signer)
+    confirm(phone, "revocation")
+    ask(phone, "Panggil cadangan", Jumlah_kursi="2", **signer)
+    confirm(desk, "reserves")
+    ask(desk, "Alihkan kursi ke gelombang sesudahnya", Jumlah_kursi="3", Alasan="Dana dari kursi yang dicabut.")
+    confirm(phone, "move")
+    bought = Recipient.objects.filter(ended_at=None, decree_id=draw.decrees.order_by("pk")[0].pk)
+    gone = Ticket.objects.get(draw_id=draw.pk, registrant_id=called_by(draw)[0])
+    assert bought.count() == 2
+    ask(
+        phone,
+        "Perbaiki SK",
+        **{"Siapa_yang_ditambah,_dan_siapa_yang_dihapus": f"-; {ticket_text(gone.number)}; Ternyata ASN."},
+        **signer,
+    )
+    confirm(desk, "correction")
+
+    for who in (desk, phone):
+        unfold(who)
+        assert who.faults("recipients, after all") == []
+    page = desk.page.inner_text("main")
+    assert "Dana dari kursi yang dicabut." in page
+    assert "Ternyata ASN." not in page, "the reason is in the list, and on the person's own page"
+    kinds = list(Decree.objects.order_by("pk").values_list("kind", "names"))
+    assert kinds == [("recipients", 8), ("revocation", 6), ("reserves", 2), ("correction", 1)]
+    assert Wave.objects.get(pk=2).quota == 13
+    desk.type("Untuk apa Anda perlu daftar SK 2/2026", "Diminta BPK.")
+    form = desk.page.locator("form").filter(has=desk.page.get_by_label("Untuk apa Anda perlu daftar SK 2/2026"))
+    with desk.page.expect_download() as download:
+        form.get_by_role("button", name="Ambil (CSV)").click()
+    download.value.save_as(tmp_path / "list.csv")
+    stranger = device(width=PHONE)
+    stranger.open("/sk/")
+    stranger.type("SHA-256 daftar", hashlib.sha256((tmp_path / "list.csv").read_bytes()).hexdigest())
+    stranger.press("Periksa")
+    assert "Ini daftar SK 2/2026, tidak berubah." in stranger.page.inner_text("main")
+    assert stranger.faults("list checked") == []
+    stranger.open("/undian/1/")
+    assert "Kursi yang kosong diberikan kepada cadangan berikutnya" in stranger.page.inner_text("main")
+    assert stranger.faults("draw with reserves") == []
+    unfold(desk)
+    assert "Diminta BPK." in desk.page.inner_text("main")
+
+
+def called_by(draw):
+    """Who was called from the reserve, by rank."""
+    return list(
+        Called.objects.filter(draw_id=draw.pk, outcome="named").order_by("rank").values_list("registrant_id", flat=True)
+    )
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_recipient_sees_the_card_the_days_left_and_why_it_has_ended(after_the_announcement, registrant, width):
+    draw, wave, now = after_the_announcement, Wave.objects.get(pk=1), timezone.now()
+    revoked = Registrant.objects.get(pk=Recipient.objects.exclude(ended_at=None).first().pk)
+    revocation.issue(wave, by="Denni", at=now)
+    reserves.call(wave, 2, by="Denni", at=now)
+    kept, removed = (Registrant.objects.get(pk=id) for id in called_by(draw))
+    ticket = ticket_text(Ticket.objects.get(draw_id=draw.pk, registrant_id=removed.pk).number)
+    correction.issue(wave, correction.read(f"-; {ticket}; Ternyata ASN sejak Maret."), by="Denni", at=now)
+
+    recipient = registrant(kept, width=width)
+    recipient.open("/status/")
+    page = recipient.page.inner_text("main")
+    assert re.search(r"8020 \d{4} \d{4} \d{4}", page)
+    assert "sisa 30 hari" in page
+    assert "Dipanggil dari cadangan" in page
+    assert recipient.faults("card") == []
+    assert recipient.weight() < HEAVIEST
+    late = registrant(revoked, width=width)
+    late.open("/status/")
+    assert "Berakhir" in late.page.inner_text("#card")
+    assert "SK 1/2026" in late.page.inner_text("main")
+    assert late.faults("card, revoked") == []
+    gone = registrant(removed, width=width)
+    gone.open("/status/")
+    assert "Ternyata ASN sejak Maret." in gone.page.inner_text("main")
+    assert gone.faults("card, removed") == []
 
 
 def test_a_ticket_that_nobody_has_and_a_wave_that_nobody_knows(device):

@@ -6,7 +6,7 @@ import pytest
 from django.template import Context, Template
 from django.utils.translation import override
 
-from prakerja.templatetags.numbers import bar, clock, moment, number, percent
+from prakerja.templatetags.numbers import bar, clock, day, moment, number, percent, rupiah, zones
 
 BRIEFING = datetime(2020, 9, 15, 11, 35, 7, tzinfo=UTC)
 
@@ -55,6 +55,48 @@ def test_a_moment_is_told_in_jakarta_by_default(language: str, written: str) -> 
 def test_a_moment_is_told_in_the_other_zones_on_request(zone: str, written: str) -> None:
     with override("id"):
         assert plain(moment(BRIEFING, zone)) == written
+
+
+@pytest.mark.parametrize(
+    ("instant", "written"),
+    [
+        (datetime(2020, 4, 16, 9, 0, tzinfo=UTC), "16 Apr 2020 16.00 WIB, 17.00 WITA, 18.00 WIT"),
+        (datetime(2020, 4, 16, 15, 30, tzinfo=UTC), "16 Apr 2020 22.30 WIB, 23.30 WITA, 17 Apr 2020 00.30 WIT"),
+        (None, ""),
+    ],
+)
+def test_an_instant_is_told_in_all_three_zones(instant, written) -> None:
+    with override("id"):
+        assert plain(zones(instant)) == written
+
+
+@pytest.mark.parametrize(
+    ("language", "amount", "written"),
+    [
+        ("id", 600_000, "Rp600.000"),
+        ("en", 600_000, "Rp600,000"),
+        ("id", -350_000, "−Rp350.000"),
+        ("id", 0, "Rp0"),
+        ("id", None, ""),
+        ("id", "", ""),
+    ],
+)
+def test_money_is_written_as_the_language_does(language, amount, written) -> None:
+    with override(language):
+        assert rupiah(amount) == written
+
+
+@pytest.mark.parametrize(
+    ("instant", "written"),
+    [
+        (datetime(2020, 12, 15, 16, 59, tzinfo=UTC), "15 Des 2020"),
+        (datetime(2020, 12, 15, 17, 0, tzinfo=UTC), "16 Des 2020"),
+        (None, ""),
+    ],
+)
+def test_a_day_is_the_one_in_jakarta(instant, written) -> None:
+    with override("id"):
+        assert plain(day(instant)) == written
 
 
 @pytest.mark.parametrize(("month", "name"), [(5, "Mei"), (8, "Agu"), (10, "Okt"), (12, "Des")])

@@ -1,14 +1,22 @@
 """The decree: who was drawn is named, and climbs; the others are told why not."""
 
 import hashlib
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from foundation.sealing import seal
 from registrations import funnel, ladder
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.conftest import ROOT
 from tests.waves.cast import AFTER, BEACON, make_applicants, make_drawn, make_published, make_wave, run
 from tests.waves.test_screening import put_on_list
 from waves import cards, decrees, joining, naming
@@ -71,6 +79,115 @@ def test_whatever_is_changed_afterwards_shows(change, fault):
     decree.refresh_from_db()
 
     assert fault in " ".join(decrees.faults(decree))
+
+
+def test_a_list_that_does_not_open_any_more_is_a_fault_too():
+    decree = naming.issue(make_published(count=12, quota=5), by="Denni", at=AT)
+    sealed = bytes(DecreeBlock.objects.get().sealed)
+    for place in random.Random(2).sample(range(len(sealed)), 40):
+        DecreeBlock.objects.update(sealed=sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :])
+
+        assert decrees.faults(decree) == ["the list is not the one that was hashed"]
+    DecreeBlock.objects.update(sealed=sealed)
+    assert decrees.faults(decree) == []
+
+
+def test_any_byte_line_or_order_of_the_list_that_somebody_with_the_keys_changes_shows():
+    decree = naming.issue(make_published(count=60, quota=40), by="Denni", at=AT)
+    text = b"".join(decrees.lines(decree)).removeprefix(decrees.HEADER.encode())
+    rows, rng = text.splitlines(keepends=True), random.Random(3)
+
+    def byte():
+        place = rng.randrange(len(text))
+        return text[:place] + bytes([text[place] ^ rng.randrange(1, 256)]) + text[place + 1 :]
+
+    def swap():
+        one, other = rng.sample(range(len(rows)), 2)
+        changed = list(rows)
+        changed[one], changed[other] = changed[other], changed[one]
+        return b"".join(changed)
+
+    def drop():
+        gone = rng.randrange(len(rows))
+        return b"".join(rows[:gone] + rows[gone + 1 :])
+
+    def add():
+        return b"".join([*rows, b"+;41;8020000000000000;;Somebody;32;1;\n"])
+
+    for change in [byte] * 250 + [swap] * 25 + [drop] * 20 + [add]:
+        DecreeBlock.objects.update(sealed=seal(change(), b"decree:%d:0" % decree.pk))
+
+        assert decrees.faults(decree) == ["the list is not the one that was hashed"]
+
+
+# The page about decrees tells a stranger how to verify them: what stands there is run here.
+
+PAGE = (ROOT / "docs" / "decree.md").read_text()
+
+
+def issue_two(client):
+    naming.issue(make_published(count=8, quota=2), by="Denni, Direktur Eksekutif", at=AT)
+    naming.issue(drawn_in_wave_2(), by="Denni, Direktur Eksekutif", at=AT + timedelta(days=7))
+    return client.get("/sk/decrees.json").json()
+
+
+def check(told, folder):
+    """What the page's program says of these statements."""
+    [program] = re.findall("```python\n(.*?)```", PAGE, re.DOTALL)
+    (folder / "decrees.json").write_text(json.dumps(told))
+    command = [sys.executable, "-c", program, folder / "decrees.json"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_a_stranger_verifies_all_decrees_by_the_page(client, tmp_path):
+    told = issue_two(client)
+
+    done = check(told, tmp_path)
+
+    newest = Decree.objects.get(number=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == hashlib.sha256(newest.statement.encode()).hexdigest()
+    assert client.get("/sk/2020/2.txt").content == newest.statement.encode()
+
+
+@pytest.mark.parametrize("forgery", ["statement", "signature", "dropped", "turned"])
+def test_a_stranger_finds_what_was_changed_by_the_page(client, tmp_path, forgery):
+    told = issue_two(client)
+    first, second = told["decrees"]
+    match forgery:
+        case "statement":
+            first["statement"] = first["statement"].replace("names 2", "names 3")
+        case "signature":
+            first["signature"] = second["signature"]
+        case "dropped":
+            told["decrees"] = [second]
+        case "turned":
+            told["decrees"] = [second, first]
+
+    assert check(told, tmp_path).returncode == 1
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs OpenSSL")
+def test_openssl_verifies_a_signature_as_the_page_says(client, tmp_path):
+    first = issue_two(client)["decrees"][0]
+    [prefix] = re.findall("echo ([0-9a-f]+)PUBLIC_KEY", PAGE)
+    [command] = re.findall("openssl pkeyutl .*", PAGE)
+    (tmp_path / "key.der").write_bytes(bytes.fromhex(prefix + first["public_key"]))
+    (tmp_path / "signature").write_bytes(bytes.fromhex(first["signature"]))
+    (tmp_path / "1-2020.txt").write_bytes(client.get("/sk/2020/1.txt").content)
+
+    done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verified Successfully" in done.stdout
+
+
+def test_the_page_tells_the_statement_as_it_is():
+    decree = naming.issue(make_published(count=8, quota=2), by="Denni", at=AT)
+
+    [shown] = re.findall("\n\n((?:    .*\n){12})", PAGE[PAGE.index("## The statement") :])[:1]
+    assert [line.split()[0] for line in shown.splitlines()] == [line.split()[0] for line in decree.statement.splitlines()]
+    assert f"`{decrees.HEADER.strip()}`" in PAGE
 
 
 def test_a_card_has_16_digits_of_which_the_last_checks_the_others():

@@ -26,6 +26,7 @@ from tests.waves.cast import (
     run,
     share_household,
 )
+from tests.waves.test_randomness import ROUND, SIGNATURE
 from tests.waves.test_screening import put_on_list
 from waves import acts, merkle
 from waves import draw as drawing
@@ -228,6 +229,16 @@ def test_a_round_of_another_chain_is_refused():
         drawing.run(draw, signature=BEACON.signature(draw.round), at=LATER)
 
 
+def test_a_published_round_of_drand_draws():
+    draw = make_frozen(count=12, quota=4)
+    drawing.commit(draw, chain=QUICKNET, round=ROUND, at=AFTER)
+
+    drawing.run(draw, signature=SIGNATURE, at=QUICKNET.at(ROUND))
+
+    assert (draw.selected, drawing.is_mock(draw)) == (4, False)
+    assert order(draw) == naive(draw)[0]
+
+
 # Order and selection
 
 
@@ -291,6 +302,53 @@ def test_a_quota_above_the_tickets_takes_all():
     draw = make_drawn(count=7, quota=100)
 
     assert draw.selected == 7
+
+
+def test_the_chance_of_each_stratum_is_stored_with_the_frozen_list():
+    rooms = [
+        {"name": "priority", "seats": 6, "list": "priority"},
+        {"name": "Papua", "seats": 30, "province": 91},
+        {"name": "Aceh", "seats": 2, "province": 11},
+    ]
+    wave = make_wave(quota=50, rooms=rooms)
+    make_applicants(wave, 80)
+    make_applicants(wave, 20, first=500, province=91)
+    put_on_list(ListKind.PRIORITY, *range(1, 13))
+    screen(wave, at=AFTER)
+
+    draw = drawing.freeze(wave, at=AFTER)
+
+    # All 20 have a room's seat, and 6 of 12; the other 24 seats are for 68, which is less than half.
+    chances = [(chance.name, chance.tickets, chance.probability) for chance in drawing.chances(draw)]
+    assert chances == [("priority", 12, 1 / 2), ("Papua", 20, 1), ("", 68, pytest.approx(24 / 68))]
+    assert sum(tickets * chance for _, tickets, chance in chances) == pytest.approx(draw.quota)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+    run(draw)
+    draw.refresh_from_db()
+    assert [(chance.name, chance.taken) for chance in drawing.chances(draw)][1] == ("Papua", 20)
+    assert sum(chance.taken for chance in drawing.chances(draw)) == draw.selected == 50
+
+
+@pytest.mark.parametrize("quota", [1, 30, 99, 100, 500])
+def test_without_rooms_all_have_the_same_chance(quota):
+    [of_all] = drawing.inclusion(quota, {}, {0: 100})
+
+    assert of_all == {"room": 0, "tickets": 100, "probability": min(quota / 100, 1)}
+
+
+def test_over_many_draws_each_stratum_is_taken_as_often_as_was_stored():
+    seats, sizes, quota = {1: 80, 2: 30}, {0: 400, 1: 100, 2: 300}, 250
+    of_room = [room for room, size in sizes.items() for _ in range(size)]
+    rng, times = random.Random(7), Counter()
+    for _ in range(300):
+        ranked = rng.sample(range(len(of_room)), len(of_room))
+        first = {id for room, count in seats.items() for id in [id for id in ranked if of_room[id] == room][:count]}
+        rest = [id for id in ranked if id not in first]
+        times.update(of_room[id] for id in [*first, *rest[: quota - len(first)]])
+
+    found = {one["room"]: one["probability"] for one in drawing.inclusion(quota, seats, sizes)}
+    assert found == {0: pytest.approx(170 / 700), 1: 0.8, 2: pytest.approx(170 / 700)}
+    assert {room: times[room] / 300 / size for room, size in sizes.items()} == pytest.approx(found, abs=0.01)
 
 
 def test_rank_place_and_proof_of_each_ticket_are_found():

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 
 from registrations.models import Wave
 from tests.waves.cast import AFTER, CLOSES, OPENS, make_drawn, make_staff, make_wave
@@ -35,6 +36,65 @@ def test_an_extended_window_leaves_a_trace_and_counts_at_once():
     wave.refresh_from_db()
     assert of(wave, CLOSES + timedelta(hours=1)) is State.OPEN
     assert Change.objects.get().after == later.isoformat(timespec="minutes")
+
+
+def plan(**changes):
+    programme.load_rule_sets()
+    changes.setdefault("by", User.objects.filter(username="boss").first() or make_staff("boss"))
+    options = {
+        "opens_at": NOW + timedelta(days=1),
+        "closes_at": NOW + timedelta(days=4),
+        "quota": 500,
+        "rule_set": RuleSet.objects.get(name="2021-03"),
+        "reason": "Budget of the second half",
+        "at": NOW,
+    }
+    return planning.plan(**options | changes)
+
+
+def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leaves_a_trace():
+    make_wave(1)
+    Wave.objects.create(number=2)  # made by the first who registered after wave 1 had closed
+
+    wave = plan(opens_at=CLOSES, closes_at=CLOSES + timedelta(days=3), priority_seats=50)
+
+    assert (wave.number, wave.quota, wave.plan.rule_set_id) == (2, 500, "2021-03")
+    assert wave.plan.rooms == [{"name": "priority", "seats": 50, "list": "priority"}]
+    assert open_wave(CLOSES + timedelta(hours=1)) == wave
+    assert [(trace.field, trace.before) for trace in wave.changes.all()] == [
+        ("opens_at", "–"),
+        ("closes_at", "–"),
+        ("quota", "–"),
+    ]
+    assert (
+        plan(opens_at=CLOSES + timedelta(days=4), closes_at=CLOSES + timedelta(days=5)).number
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"closes_at": NOW}, "future"),
+        ({"opens_at": NOW + timedelta(days=5)}, "after it has opened"),
+        ({"quota": 0}, "above 0"),
+        ({"priority_seats": 501}, "no more seats"),
+        ({"reason": " "}, "reason"),
+    ],
+)
+def test_a_wave_that_cannot_be_is_not_planned(changes, says):
+    with pytest.raises(NotNow, match=says):
+        plan(**changes)
+
+    assert not Wave.objects.exists()
+    assert not Change.objects.exists()
+
+
+def test_there_is_one_wave_at_a_time():
+    make_wave(1)
+
+    with pytest.raises(NotNow, match="One wave at a time"):
+        plan()
 
 
 @pytest.mark.parametrize("quota", [0, -1, 2**31])

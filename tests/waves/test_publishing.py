@@ -1,5 +1,6 @@
 """What is published of a draw, and that anybody can run it again from that alone."""
 
+import hashlib
 import json
 import random
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from tests.waves.cast import (
     AFTER,
@@ -140,3 +141,31 @@ def test_the_command_writes_the_files_and_the_web_gets_those_that_are_missing(tm
         assert (tmp_path / "mine" / name).read_bytes() == publishing.file(draw, name).read_bytes()
     assert "result.csv" in capsys.readouterr().out
     assert not [path for path in publishing.file(draw, "draw.json").parent.iterdir() if path.name not in publishing.FILES]
+
+
+def test_what_another_database_has_left_is_not_taken_for_the_draws_files(tmp_path, settings):
+    settings.PUBLISHED = tmp_path
+    with transaction.atomic():
+        make_published(count=5)
+        publishing.write_missing()
+        transaction.set_rollback(True)
+    draw = make_published(count=6)
+
+    publishing.write_missing()
+
+    draw.refresh_from_db()
+    for name, sha256 in (("tickets.csv", draw.list_sha256), ("result.csv", draw.result_sha256)):
+        assert hashlib.sha256(publishing.file(draw, name).read_bytes()).digest() == bytes(sha256)
+
+
+def test_the_files_of_a_draw_that_is_annulled_say_so(tmp_path, settings):
+    settings.PUBLISHED = tmp_path
+    draw = make_published(count=5)
+    publishing.write_missing()
+
+    drawing.annul(draw, reason="The list of officials was the wrong one.", at=AFTER + timedelta(hours=3))
+    publishing.write_missing()
+
+    told = json.loads(publishing.file(draw, "draw.json").read_text())
+    assert told["annulled"]["reason"] == "The list of officials was the wrong one."
+    assert check(publishing.file(draw, "draw.json").parent).returncode == 0, "and the draw can still be run again"

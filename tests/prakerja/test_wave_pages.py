@@ -1,0 +1,273 @@
+"""The office's pages of the waves: what each step shows before it is asked for, and what a wrong request gets."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.template.loader import render_to_string
+
+from registrations.models import Wave
+from tests.people import make_registrant
+from tests.waves.cast import (
+    AFTER,
+    TOLD,
+    make_announced,
+    make_applicants,
+    make_committed,
+    make_drawn,
+    make_frozen,
+    make_published,
+    make_wave,
+)
+from tests.waves.test_pages import text_of
+from tests.waves.test_reserves import make_free
+from tests.waves.test_revocation import buy, revoke_all
+from waves import naming, planning, screening, seats
+from waves.models import Act, Change, Decree, Draw, ListCopy
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/pmo/gelombang/1/"
+SURE = {"sure": "1"}
+
+
+@pytest.fixture
+def office(client):
+    """A member of staff who reads English."""
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    client.force_login(User.objects.create_user("ani", is_staff=True))
+    return client
+
+
+def asked(office, **told):
+    """What the page says after a step was asked for."""
+    answer = office.post(f"{PAGE}minta/", told, follow=True)
+    return answer.context["notice"]["text"]
+
+
+def closed():
+    wave = make_wave(quota=5)
+    make_applicants(wave, 12)
+    return wave
+
+
+@pytest.mark.parametrize(
+    "path", ["/pmo/gelombang/", PAGE, f"{PAGE}minta/", f"{PAGE}ubah/", f"{PAGE}putuskan/1/", "/pmo/sk/1/daftar/"]
+)
+def test_nobody_but_staff_gets_in(client, path):
+    make_announced(count=4)
+    session = client.session
+    session["registrant"] = make_registrant(number=900).pk
+    session.save()
+
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code in (302, 405)
+        assert answer.status_code == 405 or answer["Location"].startswith("/pmo/masuk/")
+    assert not Act.objects.exists()
+    assert not ListCopy.objects.exists()
+
+
+def test_each_step_shows_its_numbers_before_it_is_asked_for(office):
+    wave = closed()
+    assert "Next: Screen the applications" in text_of(office.get(PAGE))
+    screening.screen(wave, at=AFTER)
+    assert "12 tickets for 5 seats." in text_of(office.get(PAGE))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (make_frozen, r"Round \d+ is published on \d+ \w+ \d+ "),
+        (make_drawn, "5 of 12 tickets were drawn."),
+        (make_published, "5 people are named."),
+    ],
+)
+def test_each_step_of_a_draw_shows_its_numbers_before_it_is_asked_for(office, make, says):
+    make(count=12, quota=5)
+
+    assert re.search(says, text_of(office.get(PAGE)))
+
+
+def test_the_announcement_shows_how_many_are_told_what(office):
+    naming.issue(make_published(count=12, quota=5), by="Denni", at=TOLD)
+
+    assert "5 people are told that they were selected, and 7 why they were not." in text_of(office.get(PAGE))
+
+
+def test_the_page_tells_the_window_in_three_zones_and_the_steps_that_nobody_asked_for(office):
+    make_drawn(count=12, quota=5)
+
+    page = text_of(office.get(PAGE))
+
+    assert "Closes 16 Apr 2020 08:00 WIB, 09:00 WITA, 10:00 WIT" in page
+    assert "This draw used the mock beacon of a demonstration: it proves nothing." in page
+    for step in ("Freeze the list", "Fix the secret and the round", "Enter the randomness and draw"):
+        assert f"{step} by itself –" in page
+
+
+def test_a_changed_quota_stands_there_with_its_reason(office):
+    wave = make_wave(quota=164_000)
+    planning.change_quota(wave, 200_000, by=User.objects.get(), reason="Raised by decision.", at=AFTER)
+
+    assert "Seats: 164000 → 200000. Raised by decision. ani" in text_of(office.get(PAGE))
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"name": "freeze"}, "Tick that you have looked at the numbers."),
+        ({"name": "commit", "round": "1", **SURE}, "is not frozen"),
+        ({"name": "draw", "signature": "ab", **SURE}, "is not frozen"),
+        ({"name": "decree", "signer": "Denni", **SURE}, "is not frozen"),
+        ({"name": "revoke", "signer": "Denni", **SURE}, "is not frozen"),
+    ],
+)
+def test_a_step_whose_turn_has_not_come_is_refused(office, told, says):
+    closed()
+
+    assert says in asked(office, **told)
+    assert not Act.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"name": "commit", "round": "-1"}, "no such round"),
+        ({"name": "commit", "round": "1e9"}, "no such round"),
+        ({"name": "commit"}, "no such round"),
+        ({"name": "draw", "signature": "no digits"}, "hexadecimal"),
+        ({"name": "annul", "reason": " "}, "reason"),
+        ({"name": "decree", "signer": " "}, "who signs it"),
+        ({"name": "correct", "signer": "Denni", "changes": "nonsense"}, "Line 1"),
+        ({"name": "reserves", "signer": "Denni", "seats": "-3"}, "whole number above 0"),
+        ({"name": "reserves", "signer": "Denni", "seats": "9" * 30}, "whole number above 0"),
+        ({"name": "move", "seats": "1", "to": "2"}, "reason"),
+        ({"name": "move", "seats": "1", "to": "x", "reason": "y"}, "whole number above 0"),
+    ],
+)
+def test_what_says_nothing_is_refused_and_nothing_is_asked_for(office, told, says):
+    make_frozen(count=4)
+
+    assert says in asked(office, **told, **SURE)
+    assert not Act.objects.exists()
+
+
+def test_a_step_that_nobody_knows_does_nothing(office):
+    make_frozen(count=4)
+
+    assert office.post(f"{PAGE}minta/", {"name": "win", **SURE}).status_code == 302
+    assert office.post("/pmo/gelombang/77/minta/", {"name": "freeze", **SURE}).status_code == 404
+    assert not Act.objects.exists()
+
+
+@pytest.mark.parametrize("quota", ["0", "-5", "1.5", "x", "9" * 30])
+def test_a_quota_that_is_no_number_of_seats_is_refused(office, quota):
+    make_wave(quota=10)
+
+    answer = office.post(f"{PAGE}ubah/", {"quota": quota, "reason": "x"}, follow=True)
+
+    assert answer.context["notice"]["wrong"]
+    assert Wave.objects.get().quota == 10
+    assert not Change.objects.exists()
+
+
+def test_whoever_asked_cannot_confirm(office):
+    make_committed(count=4)
+    asked(office, name="annul", reason="a wrong list", **SURE)
+    act = Act.objects.get()
+
+    answer = office.post(f"{PAGE}putuskan/{act.pk}/", {"confirm": ""}, follow=True)
+
+    assert "Two people are needed" in answer.context["notice"]["text"]
+    act.refresh_from_db()
+    assert act.checker is None
+    assert Draw.objects.get().annulled_at is None
+
+
+def test_a_list_is_taken_for_a_reason_that_is_kept(office):
+    make_announced(count=10, quota=3)
+    decree = Decree.objects.get()
+    answer = office.post(f"/pmo/sk/{decree.pk}/daftar/", {"reason": " "}, follow=True)
+    assert "it holds names" in answer.context["notice"]["text"]
+    assert not ListCopy.objects.exists()
+
+    answer = office.post(f"/pmo/sk/{decree.pk}/daftar/", {"reason": "Asked for by the auditors."})
+
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert answer["Content-Disposition"] == 'attachment; filename="sk-1-2020.csv"'
+    assert len(lines) == 4
+    assert ListCopy.objects.get().reason == "Asked for by the auditors."
+    assert "ani, " in text_of(office.get(PAGE))
+    Decree.objects.update(sha256=b"x" * 32)
+    answer = office.post(f"/pmo/sk/{decree.pk}/daftar/", {"reason": "again"}, follow=True)
+    assert "not as it was signed" in answer.context["notice"]["text"]
+    assert ListCopy.objects.count() == 1, "a list that is not what was signed is given to nobody"
+
+
+def test_recipients_revoked_free_seats_and_what_goes_back_to_the_treasury_are_told(office):
+    make_announced(count=20, quota=6)
+    buy(2)
+    revoke_all()
+
+    page = text_of(office.get(PAGE))
+
+    assert "Named 6 Revoked 4 Recipients now 2 Free seats 0" in page
+    assert "Revoked, and in no decree yet 4" in page
+    assert "Back to the treasury for those revoked Rp14,200,000 (4 × Rp3,550,000)" in page
+    assert "4 people who have bought no training in time are named." in page
+
+
+def test_the_figure_of_september_2020_is_told_to_the_rupiah(office):
+    draw = make_free(count=8, quota=4, bought=0)
+    found = seats.of(draw)._replace(revoked=189_436)
+
+    page = render_to_string("office/_recipients.html", {"wave": draw.wave, "draw": draw, "after": {"seats": found}})
+
+    assert "Rp672.497.800.000" in page
+    assert "(189.436 × Rp3.550.000)" in page
+
+
+PLANNED = {
+    "opens_at": "2031-01-02T08:00",
+    "closes_at": "2031-01-06T23:59",
+    "quota": "600.000",
+    "priority_seats": "1000",
+    "rule_set": "2021-03",
+    "reason": "Budget of 2031",
+}
+
+
+def test_the_next_wave_is_planned_in_the_office(office):
+    assert "2021-03" in office.get("/pmo/gelombang/").content.decode()
+
+    answer = office.post("/pmo/gelombang/rencana/", PLANNED, follow=True)
+
+    assert answer.context["notice"]["text"] == "Wave 1 is planned."
+    wave = Wave.objects.get()
+    assert (wave.quota, wave.opens_at.isoformat()) == (600_000, "2031-01-02T01:00:00+00:00")
+    assert wave.plan.rooms[0]["seats"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"opens_at": ""}, "date and time"),
+        ({"closes_at": "2031-13-40T99:00"}, "date and time"),
+        ({"quota": "-5"}, "whole number"),
+        ({"quota": "1e9"}, "whole number"),
+        ({"rule_set": "none"}, "Choose the rules"),
+        ({"reason": ""}, "reason"),
+        ({"closes_at": "2031-01-01T00:00"}, "after it has opened"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_and_what_was_typed_is_kept(office, changes, says):
+    office.get("/pmo/gelombang/")
+
+    answer = office.post("/pmo/gelombang/rencana/", PLANNED | changes)
+
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert says in page
+    assert not Wave.objects.exists()
+    assert 'value="2031-01-02T08:00"' in page or "opens_at" in changes
