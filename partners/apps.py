@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class PartnersConfig(AppConfig):
@@ -6,3 +7,9 @@ class PartnersConfig(AppConfig):
 
     name = "partners"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from partners import checks
+        from partners import schema as schema  # its extensions are found by their being loaded
+
+        register(checks.production_is_no_sandbox)

@@ -1,0 +1,116 @@
+"""Who calls, and what they may do. Nothing is allowed that is not said here or at an endpoint."""
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models.functions import Now
+from oauth2_provider.models import AccessToken
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed, NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from partners import signature
+from partners.models import Partner
+from partners.scopes import Scope
+
+if TYPE_CHECKING:  # it reads the settings, which name what is here
+    from rest_framework.views import APIView
+
+
+class Caller(NamedTuple):
+    """A partner, and what its program has been allowed: `request.auth`."""
+
+    partner: Partner
+    scopes: frozenset[str]
+
+
+def partner_of(request: Request) -> Partner:
+    """Whose call it is. Everything that is read or written for it is looked up through this partner."""
+    if not isinstance(request.auth, Caller):
+        raise NotAuthenticated
+    return request.auth.partner
+
+
+class Bearer(BaseAuthentication):
+    """A token of ours (RFC 6750), by the database's clock."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller] | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        found = (
+            AccessToken.objects.select_related("application__partner")
+            .only("scope", "application__partner")
+            .filter(
+                token_checksum=hashlib.sha256(token.strip().encode()).hexdigest(),
+                expires__gt=Now(),
+                application__partner__is_active=True,
+            )
+            .first()
+        )
+        if found is None:
+            raise AuthenticationFailed("The token is unknown or has expired.")
+        return AnonymousUser(), Caller(found.application.partner, frozenset(found.scope.split()))
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="prakerja"'
+
+
+class Signed(BaseAuthentication):
+    """The older form, signed with HMAC-SHA1: the partner is known, scopes there are none."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller]:
+        try:
+            partner = signature.verify(request._request)
+        except signature.Refused as refusal:
+            raise AuthenticationFailed(str(refusal)) from None
+        return AnonymousUser(), Caller(partner, frozenset())
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Signature realm="prakerja"'
+
+
+class Denied(BasePermission):
+    """What an endpoint that says nothing allows."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return False
+
+
+class HasScope(BasePermission):
+    """For partners' programs with the scope that the endpoint names for the method: `scopes = {"GET": Scope.FUNNEL_READ}`."""
+
+    message = "The token is not for this."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        scope = needed(view, request.method)
+        return isinstance(request.auth, Caller) and scope is not None and scope in request.auth.scopes
+
+
+class HasSigned(BasePermission):
+    """For partners who have signed the call."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        refuse_other_methods(request, view)
+        return isinstance(request.auth, Caller)
+
+
+class StaffOrScope(HasScope):
+    """For the programme office's own people too."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return bool(request.user and request.user.is_staff) or super().has_permission(request, view)
+
+
+def needed(view: "APIView", method: str | None) -> Scope | None:
+    """The scope that this method of the view needs. HEAD is a GET."""
+    scopes: dict[str, Scope] = getattr(view, "scopes", {})
+    return scopes.get("GET" if method == "HEAD" else method or "")
+
+
+def refuse_other_methods(request: Request, view: "APIView") -> None:
+    """That there is no such method comes before the question who may use it."""
+    if not hasattr(view, (request.method or "").lower()) or request.method == "OPTIONS":
+        raise MethodNotAllowed(request.method or "")

@@ -1,0 +1,60 @@
+"""Many rows in a call: each has its own result, and one bad row holds up no other."""
+
+import time
+
+import pytest
+
+from foundation.models import SetAside
+from partners import bulk
+
+MANY = "/api/v1/orders/many/"
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.shop")]
+
+
+def test_every_row_has_a_result_in_its_place(caller):
+    rows = [{"subject": 1}, {"subject": 13}, {"subject": "x"}, 5, {"subject": 2, "colour": "red"}, {"subject": 3}]
+
+    results = caller.post(MANY, {"items": rows}).json()["results"]
+
+    assert [result["outcome"] for result in results] == ["done", "refused", "refused", "refused", "refused", "done"]
+    assert [result["index"] for result in results] == list(range(6))
+    assert results[0]["result"] == {"subject": 1}
+    assert results[1]["problem"]["type"] == "urn:prakerja:problem:unlucky"
+    assert results[2]["problem"]["errors"] == {"subject": ["A valid integer is required."]}
+    assert results[4]["problem"]["errors"] == {"colour": ["Unknown field."]}
+    assert sorted(SetAside.objects.values_list("subject", flat=True)) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"items": []}, {"items": {}}, {"items": [{"subject": 1}], "mode": "fast"}, [], None, {"items": [1] * 10_001}],
+)
+def test_what_is_no_list_of_rows_is_refused_as_a_whole(caller, body):
+    answer = caller.post(MANY, body)
+
+    assert answer.status_code == 400
+    assert not SetAside.objects.exists()
+
+
+def test_ten_thousand_rows_are_one_set(caller, django_assert_max_num_queries):
+    rows = [{"subject": number, "price": 600_000, "note": "x"} for number in range(1000, 1000 + bulk.MOST)]
+
+    began = time.monotonic()
+    with django_assert_max_num_queries(40):
+        answer = caller.post(MANY, {"items": rows})
+    took = time.monotonic() - began
+
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) == SetAside.objects.count() == bulk.MOST
+    assert took < 20
+
+
+def test_repeated_it_is_answered_the_same_and_done_once(caller):
+    rows = {"items": [{"subject": number} for number in range(1, 20)]}
+
+    first = caller.write(MANY, rows, key="k")
+    again = caller.write(MANY, rows, key="k")
+
+    assert first.content == again.content
+    assert SetAside.objects.count() == 18

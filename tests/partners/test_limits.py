@@ -1,0 +1,88 @@
+"""A partner calls so often, whoever counts; the answers say what is left."""
+
+import secrets
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+
+from partners import limits
+from tests.partners.cast import api, make_partner
+
+LOG = "/api/v1/webhooks/"
+
+
+def told(answer):
+    return {name: answer.headers.get(f"RateLimit-{name}") for name in ("Limit", "Remaining", "Policy")}
+
+
+@pytest.mark.django_db
+def test_the_answers_say_what_is_left_and_when_to_come_back(settings):
+    settings.PARTNER_RATE = 2
+    caller = api(make_partner(f"p-{secrets.token_hex(6)}"))
+
+    answers = [caller.get(LOG) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [told(answer) for answer in answers] == [
+        {"Limit": "2", "Remaining": remaining, "Policy": "2;w=60"} for remaining in ("1", "0", "0")
+    ]
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
+    assert answers[2].headers["Retry-After"] == answers[2].headers["RateLimit-Reset"]
+    assert answers[2].json()["type"] == "urn:prakerja:problem:too-many-requests"
+
+
+@pytest.mark.django_db
+def test_one_partners_calls_are_not_anothers(settings):
+    settings.PARTNER_RATE = 1
+    first, second = (api(make_partner(f"p-{secrets.token_hex(6)}")) for _ in range(2))
+
+    assert [caller.get(LOG).status_code for caller in (first, first, second)] == [200, 429, 200]
+
+
+@pytest.mark.django_db
+def test_strangers_are_counted_by_their_address(settings, client):
+    settings.STRANGER_RATE = 1
+    here = {"REMOTE_ADDR": f"10.{secrets.randbelow(255)}.{secrets.randbelow(255)}.{secrets.randbelow(255)}"}
+
+    assert [client.get("/api/v1/schema/", **here).status_code for _ in range(2)] == [200, 429]
+    assert client.get("/api/v1/schema/", REMOTE_ADDR="10.0.0.1").status_code == 200
+
+
+def test_a_forged_address_does_not_help_without_a_proxy(settings):
+    from rest_framework.settings import api_settings
+
+    assert api_settings.NUM_PROXIES == 0, "X-Forwarded-For is believed from a counted chain of proxies only"
+
+
+def counters(url):
+    return limits.Counters(redis.Redis.from_url(url, socket_timeout=0.2, socket_connect_timeout=0.2))
+
+
+def test_all_processes_count_together():
+    url = django_settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    one, other, who = counters(url), counters(url), secrets.token_hex(8)
+
+    used = [counter.spend(who, 3).used for counter in (one, other, one, other)]
+
+    assert used == [1, 2, 3, 4]
+
+
+def test_without_redis_each_process_counts_and_more_strictly():
+    alone = counters("redis://127.0.0.1:1/0")
+
+    spent = [alone.spend("somebody", 8) for _ in range(3)]
+
+    assert [one.allowed for one in spent] == [True, True, False]
+    assert alone.spend("somebody else", 8).allowed
+
+
+def test_an_erased_redis_forgets_and_goes_on():
+    url = django_settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    counter, who = counters(url), secrets.token_hex(8)
+    counter.spend(who, 1)
+
+    redis.Redis.from_url(url).script_flush()
+    redis.Redis.from_url(url).delete(f"limit:{who}")
+
+    assert counter.spend(who, 1).used == 1
