@@ -1,0 +1,98 @@
+"""Purchases in hand: found by redeem code, through the partner who may act on them, with their registrants locked.
+
+Whoever buys, redeems, completes or cancels locks the registrants first, in the order of their ids, and the limited trainings
+after them: so no two wait for each other.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Q
+
+from foundation.pg import array
+
+#: What a redeem code looks like (`trainings.purchasing`).
+CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
+
+
+class Held(NamedTuple):
+    """A purchase that stays as it is until the transaction ends."""
+
+    id: int
+    redeem_code: str
+    registrant_id: int
+    training_id: int
+    state: int
+    bought_at: datetime
+    redeemed_at: datetime | None
+    completed_at: datetime | None
+    score: int | None
+    meetings: int
+    is_first: bool
+    certificate_number: str | None
+    certificate_sha256: memoryview | None
+    #: The training's code and provider.
+    training: str
+    provider: str
+    #: Where the registrant stands.
+    stage: int
+
+
+def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> dict[str, Held]:
+    """The purchases that these redeem codes stand for, by code, of the trainings that the partner sells or gives.
+
+    `as_platform`: of those that it sells only. Foreign codes are missing as unknown ones are. In a transaction.
+    """
+    literal = array({code for code in codes if CODE.fullmatch(code)})
+    mine = "training.platform_id = %(partner)s" + ("" if as_platform else " OR training.provider_id = %(partner)s")
+    found = f"""
+        FROM trainings_purchase purchase JOIN trainings_training training ON training.id = purchase.training_id
+        WHERE purchase.redeem_code = ANY (%(codes)s::text[]) AND ({mine})
+    """
+    parameters = {"codes": literal, "partner": partner}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT purchase.registrant_id {found}", parameters)
+        stages = lock_registrants(cursor, (id for (id,) in cursor.fetchall()))
+        # Read when they are locked: until then, they may have been changed.
+        cursor.execute(
+            f"""
+            SELECT purchase.id, redeem_code, registrant_id, training_id, state, bought_at, redeemed_at, completed_at, score,
+                   meetings, is_first, certificate_number, certificate_sha256, training.code, training.provider_id
+            {found}
+            """,
+            parameters,
+        )
+        return {row[1]: Held._make((*row, stages[row[2]][0])) for row in cursor.fetchall()}
+
+
+def lock_registrants(cursor: CursorWrapper, ids: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Those of the registrants who are there, with stage and drop-off; they stay there until the transaction ends."""
+    cursor.execute(
+        """
+        SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY (%s::bigint[])
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        [array(set(ids))],
+    )
+    return {id: (stage, drop_off) for id, stage, drop_off in cursor.fetchall()}
+
+
+def lock_seats(cursor: CursorWrapper, trainings: Iterable[int]) -> dict[int, int]:
+    """The limited ones of these trainings, with how many of their seats are free; nobody takes one until the transaction ends."""
+    cursor.execute(
+        """
+        SELECT id, seats - taken FROM trainings_training WHERE id = ANY (%s::bigint[]) AND seats IS NOT NULL
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        [array(set(trainings))],
+    )
+    return dict(cursor.fetchall())
+
+
+def of(partner: str) -> Q:
+    """Purchases of trainings that the partner sells or gives."""
+    return Q(training__platform=partner) | Q(training__provider=partner)
