@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = dict[str, Any]
 
-NAMES = {"dukcapil": "Dukcapil", "email": "E-mail", "sms": "SMS"}
+NAMES = {"dukcapil": "Dukcapil", "email": "E-mail", "sms": "SMS", "payout": "Payouts"}
 _COUNTED = {
     "calls": "calls",
     "records": "records",
@@ -62,6 +62,7 @@ button.bad { color: var(--bad); }
 .up { color: var(--good); } .down, .wrong { color: var(--bad); font-weight: 600; }
 .wrong { padding: .6rem .8rem; border: 1px solid currentColor; border-radius: .3rem; }
 a { color: var(--act); }
+@media (max-width: 30rem) { th, td { padding: .2rem .15rem; font-size: .8rem; } }
 """
 
 #: The counters anew every two seconds; what is being typed stays.
@@ -108,7 +109,7 @@ def control(control: Control, summary: Json, url: str, wrong: str = "") -> str:
 </head>
 <body>
 <header><h1>Mock services</h1><span>{escape(url)}</span>
-<p>Dukcapil, e-mail and SMS with trouble to order. The same for programs: <a href="/control.json">/control.json</a>,
+<p>Dukcapil, e-mail, SMS and payers with trouble to order. The same for programs: <a href="/control.json">/control.json</a>,
 <a href="/ledger">/ledger</a>.</p></header>
 <main>
 {f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong else ""}

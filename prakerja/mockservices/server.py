@@ -22,7 +22,7 @@ from prakerja.mockservices.faults import Clock, Faults
 from prakerja.mockservices.knobs import Wrong
 from prakerja.mockservices.ledger import Call, Ledger
 from prakerja.mockservices.receipts import RETRIES, ReceiptFaults, Receipts
-from prakerja.mockservices.services import FORMS, MockServices, Reply
+from prakerja.mockservices.services import FORMS, SERVICES, MockServices, Reply
 
 MAX_REQUEST_BYTES = 5_000_000
 
@@ -56,7 +56,7 @@ class Server(ThreadingHTTPServer):
         kept: int = KEPT,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.ledger = Ledger(FORMS, ledger_file)
+        self.ledger = Ledger(SERVICES, ledger_file)
         self.receipts: Receipts | None = None
         if receipts_to:
             self.receipts = Receipts(
@@ -99,6 +99,12 @@ def serving(faults: Faults | Mapping[str, Faults] = Faults(), **options: Any) ->
             thread.join()
 
 
+def _of_a_payer(path: str) -> tuple[str, str]:
+    """`/bni/payout/v1/orders` is BNI's: several banks can be one server."""
+    first, _, rest = path.lstrip("/").partition("/")
+    return (first, f"/{rest}") if rest.startswith("payout/") else ("", path)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
@@ -110,20 +116,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         content = self._content()
-        name = _SERVICE_OF.get(urlsplit(self.path).path)
+        payer, path = _of_a_payer(urlsplit(self.path).path)
+        form = FORMS.get(path)
         if content is None:
-            if name:
-                self.server.ledger.enter(Call(name, 413, "malformed"))
+            if form:
+                self.server.ledger.enter(Call(form.service, 413, "malformed"))
             self._answer_json(413, {"error": "too large"})
-        elif name:
-            self._serve(name, content)
+        elif form:
+            self._serve(path, content, payer)
         elif self.path == "/control":
             self._posted(content)
         else:
             self._answer_json(404, {"error": "not found"})
 
-    def _serve(self, name: str, content: bytes) -> None:
-        call, reply = self.server.services.exchange(name, content)
+    def _serve(self, path: str, content: bytes, payer: str) -> None:
+        call, reply = self.server.services.exchange(path, content, payer=payer)
         if reply.content is None:
             self.server.ledger.enter(call)
             self.close_connection = True
@@ -182,8 +189,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_json(200, {"messages": delivered["messages"]} if after is None else delivered)
         elif path == "/ledger/calls":
             self._lines(ledger.calls(after=after or 0))
-        elif path == "/ledger/references" and asked.get("service") in FORMS:
+        elif path == "/ledger/references" and asked.get("service") in SERVICES:
             self._lines(ledger.references(asked["service"], asked.get("reference")))
+        elif path == "/payouts":
+            self._lines(services.bank.payments())
+        elif path == "/payouts/statement":
+            content = services.bank.statement(asked.get("payer", ""), asked.get("day", "")).encode()
+            self._answer(200, content, "text/csv; charset=utf-8", {})
         else:
             self._answer_json(404, {"error": "not found"})
 

@@ -1,4 +1,4 @@
-"""The three services: how each is asked and answers on the wire, and the trouble that it has just now."""
+"""The services: how each is asked and answers on the wire, and the trouble that it has just now."""
 
 import json
 import threading
@@ -14,6 +14,8 @@ from foundation import email, sms
 from foundation.email import Mail, MockEmail
 from foundation.mockworld import KEPT, Channel, Message
 from foundation.sms import MockSms, Sms
+from incentives.payout import MockPayer, Order, Outcome, Query
+from prakerja.mockservices.bank import Bank
 from prakerja.mockservices.faults import Clock, Faults, Trouble
 from prakerja.mockservices.ledger import Call, Ending, Ledger, Record
 from prakerja.mockservices.nonsense import bend
@@ -34,6 +36,7 @@ class Gateway(Protocol):
 class Form:
     """How one service is asked and answers; the records that it reads are tuples with the reference first."""
 
+    service: str
     path: str
     asked_under: str
     answers_under: str
@@ -43,8 +46,25 @@ class Form:
     judge: Callable[[Any], Sequence[Enum]]
 
 
-FORMS = {
-    "dukcapil": Form(
+class Asked(NamedTuple):
+    """An order, of which only the reference is told."""
+
+    reference: str
+
+
+def _whole(order: Order) -> Order:
+    if type(order.amount) is not int or order.amount <= 0:
+        raise ValueError("money is a whole number")
+    return order
+
+
+def _nothing(asked: Sequence[Asked]) -> list[Outcome]:
+    return [Outcome.NOT_FOUND] * len(asked)
+
+
+_FORMS = (
+    Form(
+        "dukcapil",
         "/dukcapil/v1/match",
         "requests",
         "answers",
@@ -53,7 +73,8 @@ FORMS = {
         lambda asked: Identity(asked["id"], asked["nik"], asked["kk"], date.fromisoformat(asked["birth_date"])),
         MockDukcapil().match,
     ),
-    "email": Form(
+    Form(
+        "email",
         "/email/v1/messages",
         "messages",
         "results",
@@ -62,7 +83,8 @@ FORMS = {
         lambda asked: Mail(**asked),
         MockEmail(deliver=False).send,
     ),
-    "sms": Form(
+    Form(
+        "sms",
         "/sms/v1/messages",
         "messages",
         "results",
@@ -71,7 +93,35 @@ FORMS = {
         lambda asked: Sms(**asked),
         MockSms(deliver=False).send,
     ),
-}
+    Form(
+        "payout",
+        "/payout/v1/checks",
+        "checks",
+        "results",
+        "reference",
+        "verdict",
+        lambda asked: Query(**asked),
+        MockPayer().check,
+    ),
+    # What is said of orders, the bank of this server decides: it remembers them.
+    Form(
+        "payout",
+        "/payout/v1/orders",
+        "orders",
+        "results",
+        "reference",
+        "status",
+        lambda asked: _whole(Order(**asked)),
+        MockPayer().pay,
+    ),
+    Form(
+        "payout", "/payout/v1/outcomes", "orders", "results", "reference", "status", lambda asked: Asked(**asked), _nothing
+    ),
+)
+#: By the path.
+FORMS = {form.path: form for form in _FORMS}
+_AT_THE_BANK = ("/payout/v1/orders", "/payout/v1/outcomes")
+SERVICES = tuple(dict.fromkeys(form.service for form in _FORMS))
 
 
 class Reply(NamedTuple):
@@ -86,7 +136,7 @@ class Reply(NamedTuple):
 class MockServices:
     """The services and what they have delivered. Shared by the server's threads.
 
-    `faults`: of all three, or of each by its name. `gateway` is told of every SMS that was accepted for the first time.
+    `faults`: of all, or of each by its name. `gateway` is told of every SMS that was accepted for the first time.
     """
 
     def __init__(
@@ -98,8 +148,9 @@ class MockServices:
         gateway: Gateway | None = None,
         kept: int = KEPT,
     ) -> None:
-        of = {name: faults if isinstance(faults, Faults) else faults.get(name, Faults()) for name in FORMS}
-        self.trouble = {name: Trouble(name, of[name], clock=clock) for name in FORMS}
+        of = {name: faults if isinstance(faults, Faults) else faults.get(name, Faults()) for name in SERVICES}
+        self.trouble = {name: Trouble(name, of[name], clock=clock) for name in SERVICES}
+        self.bank = Bank()
         self.delivered: dict[Channel, deque[Json]] = {"email": deque(maxlen=kept), "sms": deque(maxlen=kept)}
         self._deliveries: dict[Channel, int] = {"email": 0, "sms": 0}
         self._ledger = ledger
@@ -107,24 +158,33 @@ class MockServices:
         self._lock = threading.Lock()
         self._references: OrderedDict[str, None] = OrderedDict()
 
-    def exchange(self, name: str, content: bytes) -> tuple[Call, Reply]:
-        """Do what is asked, as the trouble of the moment lets it be done; what to note in the ledger, and what to answer."""
-        form = FORMS[name]
+    def exchange(self, path: str, content: bytes, *, payer: str = "") -> tuple[Call, Reply]:
+        """Do what is asked, as the trouble of the moment lets it be done; what to note in the ledger, and what to answer.
+
+        `payer`: whose address was asked, where several banks are one server.
+        """
+        form = FORMS[path]
+        name = form.service
         judged = _judged(form, content)
         fate = self.trouble[name].fate(len(judged or ()))
         time.sleep(fate.wait)
         if judged is None and fate.status == 200:
             return Call(name, 400, "malformed"), Reply(400, b'{"error": "malformed"}')
         whole = [
-            Record(record[0], self._ledger.digest([str(part) for part in record[1:]]), word, True)
+            Record(record[0], self._ledger.digest([str(part) for part in record[1:]]), word, word != "unknown")
             for record, word in judged or ()
         ]
         if fate.status != 200:
             call = Call(name, fate.status, "refused", fate.above_quota, False, _untold(whole, len(whole)))
             return call, Reply(fate.status, b'{"error": "trouble"}', retry_after=fate.retry_after)
+        if form.path in _AT_THE_BANK:
+            words = self.bank.asked(payer, [record for record, _ in judged or ()])
+            whole = [record._replace(truth=word, told=word != "unknown") for record, word in zip(whole, words, strict=True)]
         self._deliver(name, judged or ())
         ending: Ending = "whole"
-        answer = {form.answers_under: [{form.reference: record.reference, form.word: record.truth} for record in whole]}
+        # Of what is unknown, a service says nothing.
+        told = [record for record in whole if record.told]
+        answer = {form.answers_under: [{form.reference: record.reference, form.word: record.truth} for record in told]}
         reply = Reply(200, json.dumps(answer).encode())
         if fate.hangs_up:
             ending, reply, whole = "hung_up", Reply(200, None), _untold(whole, len(whole))

@@ -22,6 +22,8 @@ from foundation.email import HttpEmail, Mail
 from foundation.http import JsonClient, echoed, masked
 from foundation.services import Unavailable
 from foundation.sms import HttpSms, Sms
+from incentives.payout import HttpPayer, Order, Outcome, Query
+from incentives.payout import Verdict as AccountVerdict
 from prakerja.mockservices import Faults, serving
 from tests.contracts.conftest import ScriptedServer, http
 from verification.dukcapil import HttpDukcapil, Identity, Verdict
@@ -57,6 +59,22 @@ def _text(url: str, n: int, **options: Any) -> Sequence[Enum]:
     return HttpSms(url, **options).send([Sms(str(i), "+628", "t") for i in range(n)])
 
 
+def _check(url: str, n: int, **options: Any) -> Sequence[Enum]:
+    return HttpPayer(url, **options).check([Query(str(i), "1", "2", "+628", 600_000) for i in range(n)])
+
+
+def _orders(n: int) -> list[Order]:
+    return [Order(str(i), "1", "2", 600_000) for i in range(n)]
+
+
+def _pay(url: str, n: int, **options: Any) -> Sequence[Enum]:
+    return HttpPayer(url, **options).pay(_orders(n))
+
+
+def _outcomes(url: str, n: int, **options: Any) -> Sequence[Enum]:
+    return HttpPayer(url, **options).outcomes(_orders(n))
+
+
 FORMS = {
     "dukcapil": Form("answers", "id", "verdict", "match", "nik_unknown", Verdict.MATCH, Verdict.UNKNOWN, _match),
     "email": Form(
@@ -65,6 +83,11 @@ FORMS = {
     "sms": Form(
         "results", "reference", "status", "accepted", "number_dead", sms.Delivery.ACCEPTED, sms.Delivery.UNKNOWN, _text
     ),
+    "account check": Form(
+        "results", "reference", "verdict", "fit", "inactive", AccountVerdict.FIT, AccountVerdict.UNKNOWN, _check
+    ),
+    "payout": Form("results", "reference", "status", "paid", "failed_full", Outcome.PAID, Outcome.UNKNOWN, _pay),
+    "payout outcome": Form("results", "reference", "status", "paid", "not_found", Outcome.PAID, Outcome.UNKNOWN, _outcomes),
 }
 
 

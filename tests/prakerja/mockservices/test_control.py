@@ -102,7 +102,7 @@ def test_receipts_can_be_sent_for(receiver):
         ({"sms": {"outages": "60"}}, "sms.outages: '60' is not of the form 60:600 900:30"),
         ({"sms": {"outages": 60}}, "sms.outages: '60' is not of the form 60:600 900:30"),
         ({"sms": {"fail": 1}}, "sms.fail: no such name; there are latency_ms"),
-        ({"fax": {}}, "fax: no such name; there are all, dukcapil, email, sms, receipts"),
+        ({"fax": {}}, "fax: no such name; there are all, dukcapil, email, sms, payout, receipts"),
         ({"sms": 7}, "sms: an object is wanted, or null"),
         ([], "an object is wanted"),
     ],

@@ -1,0 +1,182 @@
+"""Whether an account is fit to be paid into: its payer is asked, and asked again when somebody has put right what was wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from foundation.pg import array
+from foundation.work import Claim, Item, work_off
+from incentives import gating
+from incentives.gates import Gate
+from incentives.holding import hold
+from incentives.linking import ask_payers
+from incentives.numbers import open_number
+from incentives.payers import PAYERS, check_queue, service
+from incentives.payout import Payer, Query, Verdict
+from incentives.terms import TERMS
+from registrations import ladder
+from registrations.stages import Stage
+
+Clock = Callable[[], datetime]
+
+#: A payer is asked again about an account no sooner than this.
+PAUSE = timedelta(minutes=10)
+
+
+def check_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.now) -> int:
+    """Ask a payer about one batch of accounts; return how many were in hand."""
+    return work_off(check_queue(code), size=size, service=service(code), act=lambda claim: _check(claim, code, payer, clock))
+
+
+def _check(claim: Claim, code: str, payer: Payer, clock: Clock) -> int:
+    asked = _unchecked(code, claim.items)
+    queries = _queries(code, asked)
+
+    # Asked outside any transaction: a slow payer must not hold our rows.
+    verdicts = payer.check(queries)
+
+    with claim.settling():
+        known = {int(query.reference): verdict for query, verdict in zip(queries, verdicts, strict=True)}
+        settle({id: verdict for id, verdict in known.items() if verdict is not Verdict.UNKNOWN}, at=clock())
+        claim.again(claim.of({id for id, verdict in known.items() if verdict is Verdict.UNKNOWN}))
+    return len(queries)
+
+
+class _Account(NamedTuple):
+    id: int
+    registrant_id: int
+    digest: str
+    sealed: memoryview
+
+
+def _unchecked(code: str, items: Sequence[Item]) -> list[_Account]:
+    """Those of the accounts that are still linked, and still to be asked about."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, registrant_id, encode(uuid_send(digest), 'hex'), sealed FROM incentives_account
+            WHERE id = ANY (%s::bigint[]) AND payer = %s AND ended_at IS NULL AND checked_at IS NULL
+            """,
+            [array({item.subject for item in items}), code],
+        )
+        return [_Account._make(row) for row in cursor.fetchall()]
+
+
+def _queries(code: str, accounts: Sequence[_Account]) -> list[Query]:
+    people = ladder.standing([account.registrant_id for account in accounts], Stage.SELECTED, or_above=True)
+    amount = TERMS[-1].monthly
+    queries = []
+    for id, registrant_id, digest, sealed in accounts:
+        if registrant_id in people:
+            person = people[registrant_id].open()
+            number = open_number(sealed, payer=code, registrant_id=registrant_id, digest=digest)
+            queries.append(Query(str(id), number, person.nik, person.phone, amount))
+    return queries
+
+
+def settle(verdicts: Mapping[int, Verdict], *, at: datetime) -> set[int]:
+    """Write down what payers have said of these accounts, as far as they are linked; return those. In a transaction."""
+    if not verdicts:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT registrant_id FROM incentives_account WHERE id = ANY (%s::bigint[])", [array(verdicts)])
+        held = hold(id for (id,) in cursor.fetchall())
+        cursor.execute(
+            """
+            UPDATE incentives_account account SET checked_at = %s, gate = said.gate
+            FROM unnest(%s::bigint[], %s::smallint[]) AS said (id, gate)
+            WHERE account.id = said.id AND account.ended_at IS NULL RETURNING account.id
+            """,
+            [at, array(verdicts), array(verdict.gate for verdict in verdicts.values())],
+        )
+        settled = {id for (id,) in cursor.fetchall()}
+    gating.write(gating.gates_of(held), held, at=at)
+    return settled
+
+
+class Again(Enum):
+    """What asking for another look came to."""
+
+    ASKED = "asked"
+    #: It is being asked about, or it is fit.
+    NEEDLESS = "needless"
+    #: Its payer was asked less than ten minutes ago.
+    TOO_SOON = "too soon"
+    NO_ACCOUNT = "no account"
+
+
+def again(registrant_ids: Sequence[int], *, at: datetime) -> list[Again]:
+    """These people say that their account is in order now: have their payers asked again; one outcome each, in order."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        held = hold(registrant_ids)
+        cursor.execute(
+            """
+            SELECT registrant_id, id, payer, gate, checked_at FROM incentives_account
+            WHERE registrant_id = ANY (%s::bigint[]) AND ended_at IS NULL
+            """,
+            [array(registrant_ids)],
+        )
+        accounts = {row[0]: row[1:] for row in cursor.fetchall()}
+        outcomes = {id: _again(accounts[id][2:], at) if id in accounts else Again.NO_ACCOUNT for id in registrant_ids}
+        asked = [accounts[id] for id, outcome in outcomes.items() if outcome is Again.ASKED]
+        reopen([(payer, id) for id, payer, *_ in asked])
+        gating.write(gating.gates_of(held), held, at=at)
+    return [outcomes[id] for id in registrant_ids]
+
+
+def _again(account: tuple[int, datetime | None], at: datetime) -> Again:
+    gate, checked_at = account
+    if gate == Gate.NONE or checked_at is None:
+        return Again.NEEDLESS
+    return Again.TOO_SOON if at < checked_at + PAUSE else Again.ASKED
+
+
+def reopen(accounts: Sequence[tuple[str, int]]) -> None:
+    """Nothing is known of these accounts any more, pairs of payer and id, of persons in hand: their payers are asked."""
+    if not accounts:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE incentives_account SET checked_at = NULL, gate = 0
+            WHERE id = ANY (%s::bigint[]) AND ended_at IS NULL RETURNING payer, id
+            """,
+            [array(id for _, id in accounts)],
+        )
+        ask_payers(cursor.fetchall())
+
+
+class Told(NamedTuple):
+    """A payer says of its own accord how an account is; `reference`: as it was asked."""
+
+    reference: str
+    verdict: Verdict
+
+
+class Heard(Enum):
+    NOTED = "noted"
+    #: Not of this payer, or not linked any more.
+    UNKNOWN = "unknown"
+
+
+def told(said: Sequence[Told], *, payer: str, at: datetime) -> list[Heard]:
+    """Write down what a payer tells of its accounts; one outcome each, in order. Of one told twice, the last word counts."""
+    if payer not in PAYERS:
+        return [Heard.UNKNOWN] * len(said)
+    ids = [int(entry.reference) if _is_number(entry.reference) else 0 for entry in said]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM incentives_account WHERE id = ANY (%s::bigint[]) AND payer = %s AND ended_at IS NULL",
+            [array(ids), payer],
+        )
+        theirs = {id for (id,) in cursor.fetchall()}
+        settled = settle({id: entry.verdict for id, entry in zip(ids, said, strict=True) if id in theirs}, at=at)
+    return [Heard.NOTED if id in settled else Heard.UNKNOWN for id in ids]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 18

@@ -1,0 +1,163 @@
+"""Sending what was approved: noted before it is sent, sent once, and asked for whenever it is not known what became of it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from foundation.pg import array
+from foundation.services import Unavailable
+from foundation.work import Claim, Item, enqueue_items, work_off
+from incentives import batching, results
+from incentives.holding import Held, hold
+from incentives.models import Payout
+from incentives.numbers import open_number
+from incentives.payers import queue, service
+from incentives.payout import Order, Outcome, Payer
+from incentives.results import Key
+from incentives.terms import ITEMS
+from registrations import ladder
+from registrations.stages import Stage
+
+Clock = Callable[[], datetime]
+S = Payout.State
+
+#: What a payer has taken and not decided is asked for again after so many seconds.
+PENDING_WAIT = 60.0
+
+
+def send_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.now) -> int:
+    """Send one batch of approved payouts to their payer; return how many were in hand."""
+    return work_off(queue(code), size=size, service=service(code), act=lambda claim: _send(claim, payer, clock))
+
+
+def _send(claim: Claim, payer: Payer, clock: Clock) -> int:
+    new, in_doubt = _noted(claim.items, at=clock())
+
+    # Outside any transaction. What may have been sent is asked for; only what the payer has never heard of is sent.
+    said = dict[Key, Outcome]()
+    try:
+        said |= _asked(payer.outcomes, in_doubt)
+        unheard = [key for key, outcome in said.items() if outcome is Outcome.NOT_FOUND]
+        orders = new | {key: in_doubt[key] for key in unheard}
+        said |= _asked(payer.pay, orders)
+    except Unavailable:
+        # Those, too, that were to be sent just now: the line may have been cut after they were paid.
+        with transaction.atomic():
+            held = _hold([*new, *in_doubt])
+            results.settle(said, at=clock(), held=held)
+            results.note_unknown(key for key in [*new, *in_doubt] if said.get(key) is not Outcome.PENDING)
+        raise
+
+    with claim.settling():
+        held = _hold(said)
+        results.settle(said, at=clock(), held=held)
+        unknown = {key for key, outcome in said.items() if outcome in (Outcome.UNKNOWN, Outcome.NOT_FOUND)}
+        results.note_unknown(unknown)
+        claim.again(claim.of({key.obligation_id for key in unknown}))
+        pending = {key.obligation_id for key, outcome in said.items() if outcome is Outcome.PENDING}
+        enqueue_items(claim.queue, claim.of(pending), wait=PENDING_WAIT)
+    return len(said)
+
+
+def _hold(keys: Iterable[Key]) -> dict[int, Held]:
+    """All at once: in two parts, two senders with the same payouts would wait for each other."""
+    return hold(key.obligation_id // ITEMS for key in keys)
+
+
+Orders = Mapping[Key, Order]
+
+
+def _asked(ask: Callable[[Sequence[Order]], list[Outcome]], orders: Orders) -> dict[Key, Outcome]:
+    return dict(zip(orders, ask(list(orders.values())), strict=True)) if orders else {}
+
+
+class _Row(NamedTuple):
+    obligation_id: int
+    attempt: int
+    state: int
+    amount: int
+    batch_id: int
+    block: int
+    registrant_id: int
+    payer: str
+    digest: str
+    sealed: memoryview
+
+
+def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], dict[Key, Order]]:
+    """The orders of these obligations' last attempts: those that were never sent, noted as being sent; and those in doubt.
+
+    Before anything goes out this is committed: whoever takes the work over knows that it may have been sent.
+    """
+    ids = {item.subject for item in items}
+    with transaction.atomic():
+        hold(id // ITEMS for id in ids)
+        rows = _rows(ids)
+        fresh = [row for row in rows if row.state == S.APPROVED]
+        whole = batching.are_whole({(row.batch_id, row.block) for row in fresh}) if fresh else set()
+        batching.stop({row.batch_id for row in fresh if (row.batch_id, row.block) not in whole}, why=_CHANGED)
+        niks = _niks(row.registrant_id for row in rows)
+        # Opened first: what does not open is not noted either.
+        new = _orders((row for row in fresh if (row.batch_id, row.block) in whole), niks)
+        in_doubt = _orders((row for row in rows if row.state != S.APPROVED), niks)
+        _note(list(new), at)
+    return new, in_doubt
+
+
+_CHANGED = "changed after it was approved"
+
+
+def _rows(ids: Iterable[int]) -> list[_Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT payout.obligation_id, payout.attempt, payout.state, payout.amount, payout.batch_id, payout.block,
+                   account.registrant_id, account.payer, encode(uuid_send(account.digest), 'hex'), account.sealed
+            FROM incentives_obligation obligation
+            JOIN incentives_payout payout ON payout.obligation_id = obligation.id AND payout.attempt = obligation.attempt
+            JOIN incentives_account account ON account.id = payout.account_id
+            WHERE obligation.id = ANY (%s::bigint[])
+            """,
+            [array(ids)],
+        )
+        rows = (_Row._make(row) for row in cursor.fetchall())
+        # Not asked of the database, which would look through all payouts for the few in these states.
+        return [row for row in rows if row.state in (S.APPROVED, S.SENDING, S.UNKNOWN)]
+
+
+def _note(keys: Sequence[Key], at: datetime) -> None:
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH noted AS (
+                UPDATE incentives_payout payout SET state = {S.SENDING}, sent_at = %s
+                FROM unnest(%s::bigint[], %s::smallint[]) AS new (id, attempt)
+                WHERE payout.obligation_id = new.id AND payout.attempt = new.attempt
+                RETURNING payout.obligation_id
+            )
+            UPDATE incentives_obligation obligation SET state = {S.SENDING} FROM noted WHERE obligation.id = noted.obligation_id
+            """,
+            [at, array(key.obligation_id for key in keys), array(key.attempt for key in keys)],
+        )
+
+
+def _niks(registrant_ids: Iterable[int]) -> dict[int, str]:
+    people = ladder.standing(list(set(registrant_ids)), Stage.PHONE_VERIFIED, or_above=True)
+    return {id: standing.open().nik for id, standing in people.items()}
+
+
+def _orders(rows: Iterable[_Row], niks: Mapping[int, str]) -> dict[Key, Order]:
+    return {
+        Key(row.obligation_id, row.attempt): Order(
+            f"{row.obligation_id}-{row.attempt}",
+            open_number(row.sealed, payer=row.payer, registrant_id=row.registrant_id, digest=row.digest),
+            niks[row.registrant_id],
+            row.amount,
+        )
+        for row in rows
+    }

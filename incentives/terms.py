@@ -1,0 +1,81 @@
+"""Incentives as the regulations have them, by the day on which a first training is completed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from registrations.regions import WIB
+
+#: Items of one person's incentives: the months from 1 on, and the surveys behind them. A person's whole list fits below 16.
+FIRST_SURVEY = 5
+ITEMS = 16
+
+
+class Due(NamedTuple):
+    """A month's incentive."""
+
+    item: int
+    #: So many calendar months after the first completion.
+    months: int
+    rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    #: Of first trainings that are completed from this day on, in Jakarta.
+    since: date
+    months: int
+    monthly: int
+    surveys: int
+    survey: int
+    #: Survey 1 opens so long after the first incentive was paid, survey 2 as long after that, and so on.
+    survey_opens_after: timedelta
+    survey_open_for: timedelta
+    #: After the answer.
+    survey_paid_within: timedelta
+    #: How long a change waits that is asked for without the phone of before. A rule of ours: the time in which a notice is read.
+    change_waits: timedelta
+    sources: str
+
+    def monthly_items(self) -> Iterator[Due]:
+        for month in range(1, self.months + 1):
+            yield Due(month, month - 1, self.monthly)
+
+    def survey_item(self, number: int) -> int:
+        return FIRST_SURVEY + number - 1
+
+    def survey_window(self, number: int, first_paid_at: datetime) -> tuple[datetime, datetime]:
+        """From when on, and until when, this survey can be answered."""
+        opens = first_paid_at + number * self.survey_opens_after
+        return opens, opens + self.survey_open_for
+
+
+TERMS = (
+    Terms(
+        since=date(2020, 4, 1),
+        months=4,
+        monthly=600_000,
+        surveys=3,
+        survey=50_000,
+        survey_opens_after=timedelta(days=30),
+        survey_open_for=timedelta(days=30),
+        survey_paid_within=timedelta(days=14),
+        change_waits=timedelta(days=7),
+        sources="Permenko 11/2020: Rp600.000 x 4 months after the first training, 3 surveys x Rp50.000; the programme's own answers "
+        "to questions: survey 1 opens 30 days after the first incentive, is open for 30 days, and is paid within 14",
+    ),
+)
+
+
+LAST_ITEM = max(FIRST_SURVEY + terms.surveys - 1 for terms in TERMS)
+
+
+def of(at: datetime) -> Terms:
+    """The terms in force at this instant; before the programme, the first ones."""
+    day = at.astimezone(WIB).date()
+    return next((terms for terms in reversed(TERMS) if terms.since <= day), TERMS[0])
+
+
+def is_survey(item: int) -> bool:
+    return item >= FIRST_SURVEY

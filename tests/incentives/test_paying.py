@@ -1,0 +1,503 @@
+"""From a completed training to the money: opened, linked, checked, put together, approved, sent, once."""
+
+from datetime import datetime
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from foundation import outbox
+from foundation.models import SetAside, Work
+from foundation.services import Unavailable
+from incentives import batching, changing, checking, ledger, obligations, results, surveys
+from incentives.gates import Gate
+from incentives.models import Batch, Journal, Obligation, Payout, State, number
+from incentives.payout import Outcome
+from incentives.results import Applied, Key, Result
+from incentives.surveys import Answer
+from registrations import funnel
+from registrations.regions import WIB
+from registrations.stages import DropOff, Stage
+from tests.conftest import Mailbox
+from tests.incentives.cast import (
+    DAY,
+    LATER,
+    Bank,
+    account,
+    check,
+    clerk,
+    link,
+    magic,
+    make_batch,
+    make_completed,
+    make_due,
+    make_owed,
+    make_payable,
+    owed,
+    pay,
+    payout,
+    registrant,
+    send,
+)
+from tests.people import make_registrants
+from tests.trainings.cast import COMPLETES
+from waves.screening import NotNow
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def the_books_are_right_at_the_end(django_db_setup, db):
+    yield
+    assert ledger.recount() == []
+    assert funnel.recount().differences == []
+
+
+# Opening
+
+
+def test_four_months_are_opened_with_the_first_completed_training_once():
+    [id] = make_completed()
+
+    first = obligations.open_for({id: COMPLETES}, at=LATER)
+    again = obligations.open_for({id: COMPLETES + DAY}, at=LATER)
+
+    assert (first, again) == ({id}, set())
+    assert [(one.item, one.amount) for one in Obligation.objects.of([id]).order_by("pk")] == [
+        (n, 600_000) for n in (1, 2, 3, 4)
+    ]
+    assert ledger.read().rupiah == 2_400_000
+
+
+def test_months_are_those_of_the_calendar_in_jakarta():
+    [id] = make_completed()
+
+    obligations.open_for({id: datetime(2020, 8, 31, 23, 30, tzinfo=WIB)}, at=LATER)
+
+    due = [one.due_at.astimezone(WIB).date().isoformat() for one in Obligation.objects.of([id]).order_by("pk")]
+    assert due == ["2020-08-31", "2020-09-30", "2020-10-31", "2020-11-30"]
+
+
+def test_nothing_is_opened_for_who_has_completed_nothing():
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+
+    assert obligations.open_for({id: LATER, 10**12: LATER}, at=LATER) == set()
+
+
+# Paying
+
+
+def test_the_first_incentive_lifts_its_registrant_to_the_last_rung():
+    [id] = make_payable()
+
+    batch = pay()
+
+    assert [owed(id, item).state for item in (1, 2, 3, 4)] == [State.PAID, State.OPEN, State.OPEN, State.OPEN]
+    assert (batch.payouts, batch.rupiah) == (1, 600_000)
+    assert payout(id).state == State.PAID
+    assert (registrant(id).stage, registrant(id).drop_off) == (Stage.INCENTIVE_RECEIVED, DropOff.NONE)
+    assert owed(id, 2).gate == Gate.NONE
+
+
+def test_what_is_due_is_paid_and_nothing_before_its_day():
+    [id] = make_payable()
+
+    for months in range(4):
+        pay(at=LATER + 31 * months * DAY)
+
+    assert set(Obligation.objects.of([id]).values_list("state", flat=True)) == {State.PAID}
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER + 365 * DAY)
+
+
+def test_each_payer_gets_its_own():
+    first, second = make_owed(2)
+    link([first])
+    link([second], numbers=["123456789012345"], payer="bri")
+    check()
+    check(code="bri")
+
+    pay()
+
+    assert (owed(first).state, owed(second).state) == (State.PAID, State.OPEN)
+    assert batching.ripe("bri", at=LATER) == (1, 600_000)
+    assert batching.ripe("bni", at=LATER) == (0, 0)
+
+
+@pytest.mark.parametrize("code", [12, 16])
+def test_nobody_is_paid_into_an_account_that_is_not_known_to_be_fit(code):
+    make_payable(numbers=[magic(code)])
+
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER)
+
+
+# Maker and checker
+
+
+def test_two_people_are_needed():
+    make_payable()
+    batch = batching.propose("bni", by=clerk("maker"), at=LATER)
+
+    with pytest.raises(NotNow):
+        batching.approve(batch, by=clerk("maker"), sha256=bytes(batch.sha256).hex(), at=LATER)
+
+    assert send() == 0
+
+
+def test_what_is_approved_is_what_was_seen():
+    make_payable()
+    batch = batching.propose("bni", by=clerk("maker"), at=LATER)
+
+    with pytest.raises(NotNow):
+        batching.approve(batch, by=clerk("checker"), sha256="0" * 64, at=LATER)
+    batching.approve(batch, by=clerk("checker"), sha256=bytes(batch.sha256).hex(), at=LATER)
+    with pytest.raises(NotNow):
+        batching.approve(batch, by=clerk("another"), sha256=bytes(batch.sha256).hex(), at=LATER)
+
+    assert Work.objects.get(queue="payout_bni").subjects == [Payout.objects.get().obligation_id]
+
+
+def test_nothing_is_in_two_batches():
+    make_payable(3)
+    first = batching.propose("bni", by=clerk("maker"), at=LATER, limit=2)
+    second = batching.propose("bni", by=clerk("maker"), at=LATER)
+
+    assert (first.payouts, second.payouts) == (2, 1)
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER)
+
+
+def test_a_batch_that_is_withdrawn_gives_its_payouts_free_under_new_references():
+    [id] = make_payable()
+    batch = batching.propose("bni", by=clerk("maker"), at=LATER)
+
+    assert batching.withdraw(batch, at=LATER) == 1
+    pay()
+
+    assert payout(id, attempt=1).state == Payout.State.WITHDRAWN
+    assert payout(id, attempt=2).state == State.PAID
+    with pytest.raises(NotNow):
+        batching.withdraw(batch, at=LATER)
+
+
+def behind_the_triggers(sql, *parameters):
+    """A hand that is allowed everything."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(sql, parameters)
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["amount = amount * 2", "account_id = (SELECT id FROM incentives_account WHERE registrant_id <> obligation_id / 16)"],
+)
+def test_what_was_changed_after_the_approval_is_not_sent(change):
+    first, _ = make_payable(2)
+    batch, bank = make_batch(), Bank()
+
+    behind_the_triggers(f"UPDATE incentives_payout SET {change} WHERE obligation_id = %s", number(first, 1))
+    send(bank)
+
+    assert bank.credited == {}
+    assert Batch.objects.get(pk=batch.pk).stopped
+    assert {owed(first).state, owed(first, 2).state} == {State.OPEN}
+    behind_the_triggers(
+        "UPDATE incentives_payout payout SET amount = 600000, account_id = account.id FROM incentives_account account"
+        " WHERE account.registrant_id = payout.obligation_id / 16"
+    )
+    assert batching.withdraw(batch, at=LATER) == 2
+    pay(bank)
+    assert set(bank.kept().values()) == {1}
+    assert len(bank.kept()) == 2
+
+
+def test_an_account_number_that_was_swapped_is_not_paid_into():
+    first, second = make_payable(2)
+    make_batch()
+    bank = Bank()
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE incentives_account SET sealed = (SELECT sealed FROM incentives_account WHERE registrant_id = %s)"
+            " WHERE registrant_id = %s",
+            [second, first],
+        )
+    for _ in range(20):
+        Work.objects.update(due_at="2020-01-01T00:00:00Z")
+        send(bank)
+
+    assert [order.reference for order in bank.credited.values()] == [payout(second).reference]
+    assert SetAside.objects.get().reason == "SealBroken"
+    assert payout(first).state == Payout.State.APPROVED
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE incentives_payout SET amount = amount + 1",
+        "UPDATE incentives_payout SET account_id = account_id + 1",
+        "UPDATE incentives_payout SET state = 12",
+        "DELETE FROM incentives_payout",
+        "UPDATE incentives_obligation SET amount = 1",
+        "UPDATE incentives_obligation SET state = 1, paid_at = NULL WHERE state = 4",
+        "DELETE FROM incentives_obligation",
+        "UPDATE incentives_journal SET rupiah = 0",
+        "DELETE FROM incentives_journal",
+        "INSERT INTO incentives_payout (obligation_id, attempt, account_id, amount, batch_id, block, state, reason)"
+        " SELECT obligation_id, 2, account_id, amount, batch_id, 0, 11, 0 FROM incentives_payout",
+    ],
+)
+def test_the_database_refuses_what_would_lose_or_double_money(sql):
+    make_payable()
+    pay()
+
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+# Trouble
+
+
+def test_a_time_out_after_success_is_asked_for_and_never_sent_again():
+    [id] = make_payable()
+    make_batch()
+    bank = Bank()
+    bank.answer_next = [Outcome.UNKNOWN]
+
+    send(bank)
+    unknown = owed(id).state
+    make_due()
+    send(bank)
+
+    assert unknown == State.UNKNOWN
+    assert owed(id).state == State.PAID
+    assert bank.calls[payout(id).reference] == 1
+
+
+def test_a_call_that_is_cut_off_leaves_all_of_it_unknown():
+    [id] = make_payable()
+    make_batch()
+    bank = Bank()
+
+    class Cut(Bank):
+        def pay(self, orders):
+            bank.pay(orders)
+            raise Unavailable("ReadTimeout")
+
+    send(Cut())
+    unknown = owed(id).state
+    make_due()
+    send(bank)
+
+    assert unknown == State.UNKNOWN
+    assert owed(id).state == State.PAID
+    assert bank.calls[payout(id).reference] == 1
+
+
+def test_what_never_arrived_is_sent_under_the_same_reference():
+    [id] = make_payable()
+    make_batch()
+    bank = Bank()
+
+    class Deaf(Bank):
+        def pay(self, orders):
+            raise Unavailable("ConnectionError")
+
+    send(Deaf())
+    make_due()
+    send(bank)
+
+    assert list(bank.credited) == [payout(id).reference]
+    assert Payout.objects.count() == 1
+
+
+def test_while_it_is_unknown_no_other_attempt_is_made():
+    make_payable()
+    make_batch()
+    bank = Bank()
+    bank.answer_next = [Outcome.UNKNOWN]
+    send(bank)
+
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER + DAY)
+
+
+def test_what_is_pending_is_asked_for_until_it_is_decided():
+    [id] = make_payable(numbers=[magic(21)])
+    make_batch()
+
+    send()
+    pending = owed(id).state
+    make_due()
+    send()
+
+    assert pending == State.SENDING
+    assert owed(id).state == State.PAID
+
+
+@pytest.mark.parametrize(
+    ("code", "gate"), [(23, Gate.ACCOUNT_INACTIVE), (24, Gate.ACCOUNT_FULL), (25, Gate.ACCOUNT_NOT_UPGRADED)]
+)
+def test_a_failed_payment_shuts_the_gate_and_the_next_attempt_waits_for_it(code, gate):
+    [id] = make_payable(numbers=[magic(code)])
+
+    pay()
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER)
+    failed = owed(id)
+    reason = registrant(id).drop_off
+    checking.again([id], at=LATER + DAY)
+    check(at=LATER + DAY)
+    pay(at=LATER + DAY)
+
+    assert (failed.state, failed.gate, reason) == (State.FAILED, gate, gate)
+    assert owed(id, 2).state == State.OPEN
+    assert payout(id, attempt=1).reason == gate
+    assert (payout(id, attempt=2).state, owed(id).state) == (State.PAID, State.PAID)
+
+
+def test_a_failure_without_a_reason_has_the_account_looked_at_first():
+    [id] = make_payable(numbers=[magic(26)])
+
+    pay()
+
+    assert (owed(id).state, owed(id).gate) == (State.FAILED, Gate.NONE)
+    assert account(id).checked_at is None
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER)
+    check()
+    pay()
+    assert owed(id).state == State.PAID
+
+
+def messages() -> list[str]:
+    box = Mailbox()
+    while outbox.send_batch(email=box.email, size=100):
+        pass
+    return [mail.text for mail in box.mails]
+
+
+def test_what_was_paid_and_given_back_is_owed_again_and_its_owner_is_told(english):
+    [id] = make_payable()
+    bank = Bank()
+    pay(bank)
+    reference = payout(id).reference
+    bank.give_back(reference)
+
+    applied = results.apply([Result(reference, Outcome.REVERSED_INACTIVE)] * 2, payer="bni", at=LATER)
+
+    assert applied == [Applied.APPLIED, Applied.KNOWN]
+    assert (owed(id).state, owed(id).gate, owed(id).paid_at) == (State.REVERSED, Gate.ACCOUNT_INACTIVE, None)
+    assert account(id).gate == Gate.ACCOUNT_INACTIVE
+    assert registrant(id).stage == Stage.INCENTIVE_RECEIVED, "a climb happens once"
+    assert len(messages()) == 1
+    changing.change(id, "bni", "1234567899", proof=lambda: True, at=LATER)
+    check()
+    pay(bank)
+    assert payout(id, attempt=2).reference in bank.credited
+    assert bank.kept()[number(id, 1)] == 1
+    assert owed(id).state == State.PAID
+
+
+def test_results_come_twice_late_and_in_any_order():
+    [id] = make_payable()
+    make_batch()
+    bank = Bank()
+    bank.answer_next = [Outcome.UNKNOWN]
+    send(bank)
+    reference = payout(id).reference
+
+    applied = results.apply(
+        [
+            Result(reference, Outcome.REVERSED),
+            Result(reference, Outcome.PAID),
+            Result(reference, Outcome.PENDING),
+            Result(reference, Outcome.FAILED_FULL),
+            Result("7-1", Outcome.PAID),
+            Result("nonsense", Outcome.PAID),
+            Result("9" * 5000, Outcome.PAID),
+        ],
+        payer="bni",
+        at=LATER,
+    )
+
+    assert applied == [
+        Applied.APPLIED,
+        Applied.KNOWN,
+        Applied.KNOWN,
+        Applied.CONTRADICTS,
+        Applied.UNKNOWN_REFERENCE,
+        Applied.UNKNOWN_REFERENCE,
+        Applied.UNKNOWN_REFERENCE,
+    ]
+    assert owed(id).state == State.REVERSED
+
+
+def test_a_payer_says_nothing_about_anothers_payouts():
+    [id] = make_payable()
+    pay()
+
+    applied = results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bri", at=LATER)
+
+    assert applied == [Applied.UNKNOWN_REFERENCE]
+    assert owed(id).state == State.PAID
+
+
+def test_what_is_not_sent_has_no_result():
+    [id] = make_payable()
+    make_batch()
+
+    assert results.apply([Result(payout(id).reference, Outcome.PAID)], payer="bni", at=LATER) == [Applied.UNKNOWN_REFERENCE]
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "1", "-1", "1-", "01-1", "1-0", "1-1-1", "1 -1", "x-1", "１-1", "9" * 20 + "-1", "1-99999"]
+)
+def test_a_reference_of_another_form_is_none_of_ours(reference):
+    assert Key.read(reference) is None
+
+
+def test_the_journal_tells_each_step_of_a_rupiah():
+    [id] = make_payable()
+    pay()
+
+    steps = Journal.objects.filter(obligation_id=number(id, 1)).order_by("pk")
+
+    told = [(step.from_state, step.from_gate, step.to_state, step.to_gate, step.rupiah) for step in steps]
+    no_account = Gate.NO_ACCOUNT
+    assert told == [
+        (0, 0, 1, no_account, 600_000),
+        (1, no_account, 1, 0, 600_000),
+        (1, 0, 2, 0, 600_000),
+        (2, 0, 4, 0, 600_000),
+    ]
+
+
+# Surveys
+
+
+def test_a_survey_is_paid_when_it_is_answered_in_its_window():
+    [id] = make_payable()
+    before = surveys.answer([Answer(id, 1, LATER)])
+    pay()
+
+    outcomes = surveys.answer(
+        [
+            Answer(id, 1, LATER + 29 * DAY),
+            Answer(id, 1, LATER + 30 * DAY),
+            Answer(id, 1, LATER + 31 * DAY),
+            Answer(id, 2, LATER + 90 * DAY),
+            Answer(id, 3, LATER + 100 * DAY),
+            Answer(id, 4, LATER + 100 * DAY),
+        ]
+    )
+
+    S = surveys.Outcome
+    assert before == [S.NO_INCENTIVE]
+    assert outcomes == [S.NOT_YET, S.OPENED, S.ALREADY, S.CLOSED, S.OPENED, S.UNKNOWN_SURVEY]
+    assert surveys.answer([Answer(id, 1, LATER + 32 * DAY)]) == [S.ALREADY]
+    assert [(one.item, one.amount) for one in Obligation.objects.of([id]).filter(amount=50_000).order_by("pk")] == [
+        (5, 50_000),
+        (7, 50_000),
+    ]
