@@ -9,8 +9,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 // A refresh that was answered by another page (the session ended) belongs in the whole window.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const answeredBy = new URL(event.detail.xhr.responseURL || location.href).pathname;
-  if (answeredBy === location.pathname) return;
+  const asked = new URL(event.detail.pathInfo.requestPath, location.href);
+  const answeredBy = new URL(event.detail.xhr.responseURL || asked);
+  if (answeredBy.pathname === asked.pathname) return;
   event.detail.shouldSwap = false;
   location.reload();
 });

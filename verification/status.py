@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from trainings.models import Purchase, Review
 from verification.delivery import News, news
 from waves import rules, state
-from waves.mine import Mine
+from waves.mine import Membership, Mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,17 @@ class Step:
 
     text: Any
     label: Any = None
+    #: By name.
     url: str | None = None
     #: The button does it at once, and leads to no page.
     acts: bool = False
+    #: What the page is of.
+    of: int | None = None
+
+    @property
+    def href(self) -> str:
+        """Where the button leads; nowhere, without `url`."""
+        return reverse(self.url, args=[] if self.of is None else [self.of]) if self.url else ""
 
 
 #: Why somebody stays on a rung, in plain words.
@@ -106,7 +117,27 @@ _WAITING: dict[Stage, Step] = {
         _("We are comparing your data with Dukcapil. That takes a minute; this page shows the result by itself.")
     ),
     Stage.IDENTITY_VERIFIED: Step(_("We have sent you a code by SMS. Type it in."), _("Type the code"), "code"),
-    Stage.SELECTED: Step(_("You were selected. Buy your first training in time: your card and the last day stand below.")),
+}
+
+_ANOTHER_TRAINING = Step(
+    _("Choose another one: only who completes a training gets the incentives."), _("Choose a training"), "trainings"
+)
+_LINK_ACCOUNT = Step(_("Link a bank account or an e-wallet that is in your own name."), _("Link an account"), "account")
+_MEND_ACCOUNT = Step(_("What to do about it stands on the page of your account."), _("See my account"), "account")
+
+#: What somebody does who has completed a training, and whose account is in the way.
+_ACCOUNT: dict[DropOff, Step] = {
+    DropOff.NO_ACCOUNT: _LINK_ACCOUNT,
+    **dict.fromkeys(
+        [
+            DropOff.ACCOUNT_OF_ANOTHER,
+            DropOff.ACCOUNT_INACTIVE,
+            DropOff.ACCOUNT_NOT_UPGRADED,
+            DropOff.ACCOUNT_PHONE_DIFFERS,
+            DropOff.ACCOUNT_FULL,
+        ],
+        _MEND_ACCOUNT,
+    ),
 }
 
 #: What keeps people out for good.
@@ -138,11 +169,13 @@ def why(registrant: Registrant) -> str | None:
     return str(WHY[DropOff(registrant.drop_off)]) if registrant.drop_off else None
 
 
-def next_step(registrant: Registrant, waves: Sequence[Mine] = ()) -> Step | None:
+def next_step(registrant: Registrant, waves: Sequence[Mine] = (), membership: Membership | None = None) -> Step | None:
     """The one next thing; `waves`: the registrant's own, the newest first."""
     reason, stage = DropOff(registrant.drop_off), Stage(registrant.stage)
     if stage == Stage.PHONE_VERIFIED:
         return None if reason in _FOR_LIFE else _of_waves(waves)
+    if stage >= Stage.SELECTED:
+        return None if reason.is_final else _after_selection(registrant, membership)
     if reason:
         return _NEXT.get(reason)
     known = _SMS.get(news(registrant.pk)) if stage == Stage.IDENTITY_VERIFIED else None
@@ -168,6 +201,65 @@ def _of_waves(waves: Sequence[Mine]) -> Step:
         "join_wave",
         acts=True,
     )
+
+
+def _after_selection(registrant: Registrant, membership: Membership | None) -> Step:
+    """What a recipient does next: buy, redeem, complete, rate, link an account, and wait for the money."""
+    reason = DropOff(registrant.drop_off)
+    match Stage(registrant.stage):
+        case Stage.SELECTED:
+            return Step(_buy_in_time(membership), _("Choose a training"), "trainings")
+        case Stage.TRAINING_BOUGHT:
+            return _ANOTHER_TRAINING if reason == DropOff.PURCHASE_CANCELLED else _of_training(registrant.pk)
+        case Stage.TRAINING_COMPLETED:
+            return _ACCOUNT.get(reason) or _of_first_training(registrant.pk, reason)
+        case _:
+            text = _(
+                "Your incentives come month by month. When the next one comes, and what it waits for, stands on their page."
+            )
+            return Step(text, _("See my incentives"), "incentives")
+
+
+def _buy_in_time(membership: Membership | None) -> Any:
+    if membership is None or membership.days_left is None:
+        return _("You were selected. Choose your first training: the programme pays for it.")
+    days = membership.days_left
+    if days == 0:
+        return _(
+            "You were selected. Today is the last day to buy your first training: without one, your membership is revoked."
+        )
+    return ngettext(
+        "You were selected. You have %(days)s day left to buy your first training: without one, your membership is revoked.",
+        "You were selected. You have %(days)s days left to buy your first training: without one, your membership is revoked.",
+        days,
+    ) % {"days": days}
+
+
+def _of_training(registrant_id: int) -> Step:
+    """Of the training that has come farthest; the newest one, of several."""
+    bought = Purchase.objects.filter(registrant_id=registrant_id).exclude(state=Purchase.State.CANCELLED)
+    purchase = bought.select_related("training__platform").order_by("-state", "-pk").first()
+    if purchase is None:
+        return _ANOTHER_TRAINING
+    told = {"title": purchase.training.title, "platform": purchase.training.platform.name}
+    if purchase.state == Purchase.State.ISSUED:
+        text = _("Redeem the code of “%(title)s” at %(platform)s. Then the training begins.") % told
+        return Step(text, _("See my redeem code"), "purchase", of=purchase.pk)
+    text = _("Take “%(title)s” at %(platform)s to its end. The incentives begin when you have completed it.") % told
+    return Step(text, _("See my training"), "purchase", of=purchase.pk)
+
+
+def _of_first_training(registrant_id: int, reason: DropOff) -> Step:
+    """Of the completed training that opens the incentives: what is missing, as long as nothing else is in the way."""
+    first = Purchase.objects.filter(registrant_id=registrant_id, is_first=True).first()
+    if first and not Review.objects.filter(pk=first.pk).exists():
+        text = _("Rate your training and write a review: without both, we may not pay your incentives.")
+        return Step(text, _("Rate my training"), "review_training", of=first.pk)
+    if first and reason == DropOff.CERTIFICATE_MISSING:
+        text = _("You need not do anything. If it is not there after a week, ask your training provider for it.")
+        return Step(text, _("See my training"), "purchase", of=first.pk)
+    text = _("You have done everything. When your first incentive comes stands on the page of your incentives.")
+    return Step(text, _("See my incentives"), "incentives")
 
 
 def waits_for_us(registrant: Registrant) -> bool:

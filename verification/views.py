@@ -159,7 +159,9 @@ def change_phone(request: HttpRequest, registrant: Registrant) -> HttpResponse:
 @require_safe
 @signed_in
 def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
-    waves = applications(registrant.pk, timezone.now()) if registrant.stage >= Stage.PHONE_VERIFIED else []
+    now = timezone.now()
+    waves = applications(registrant.pk, now) if registrant.stage >= Stage.PHONE_VERIFIED else []
+    mine = membership(registrant.pk, now) if registrant.stage >= Stage.SELECTED else None
     return render(
         request,
         "registrants/status.html",
@@ -168,9 +170,10 @@ def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
             "person_name": signin.open_person(registrant.pk).name,
             "ladder": status.ladder(registrant),
             "reason": status.why(registrant),
-            "next_step": status.next_step(registrant, waves),
+            "next_step": status.next_step(registrant, waves, mine),
             "waves": waves,
-            "membership": membership(registrant.pk, timezone.now()) if registrant.stage >= Stage.SELECTED else None,
+            "membership": mine,
+            "buys_first": registrant.stage == Stage.SELECTED,
             "waits_for_us": status.waits_for_us(registrant),
             "wave": registrant.wave_id,
         },
