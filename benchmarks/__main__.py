@@ -20,7 +20,7 @@ Figures = dict[str, float]
 
 def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     """What is measured, in order: some of it looks at what the part before has left."""
-    from benchmarks import chain, decree, draw, ends, floor, intake, migration, naive, screening, signup
+    from benchmarks import api, chain, decree, draw, ends, floor, intake, migration, naive, screening, signup, spending
 
     yield "generator", chain.generator
     yield "chain", lambda: chain.measure(people)
@@ -31,6 +31,8 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure
     yield "signup", signup.measure
+    yield "spending", lambda: spending.measure(people)
+    yield "api", api.measure
     yield "screening", lambda: screening.measure(5 * people)
     yield "draw", lambda: draw.measure(12 * people)
 
@@ -57,7 +59,7 @@ def main() -> None:
         "--only",
         nargs="+",
         metavar="PART",
-        help="only these parts: generator chain ends migration decree floor intake naive signup screening draw",
+        help="only these parts: generator chain ends migration decree floor intake naive signup spending api screening draw",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prakerja-bench-") as state:

@@ -69,8 +69,8 @@ def measure(seconds: float = 10) -> dict[str, float]:
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as generator,
         # With a hint to the workers for each one, although none are there: that is how it is deployed.
-        _served("prakerja.wsgi", DJANGO_SETTINGS_MODULE="prakerja.settings", HINTS="1") as site,
-        _served("django.core.wsgi:get_wsgi_application()", DJANGO_SETTINGS_MODULE="benchmarks.bare_settings") as bare,
+        served("prakerja.wsgi", DJANGO_SETTINGS_MODULE="prakerja.settings", HINTS="1") as site,
+        served("django.core.wsgi:get_wsgi_application()", DJANGO_SETTINGS_MODULE="benchmarks.bare_settings") as bare,
     ):
 
         def heat(port: int, pages: Callable[[Sequence[SimulatedPerson], int], list[Post]]) -> _Heat:
@@ -128,7 +128,7 @@ class _Heat:
 
 
 @contextmanager
-def _served(application: str, **environment: str) -> Iterator[int]:
+def served(application: str, **environment: str) -> Iterator[int]:
     """The application, served by gunicorn on the port that is given."""
     arguments = ["--workers=2", "--worker-class=gthread", "--threads=4", "--log-level=warning"]
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -22,7 +22,16 @@ from typing import IO, NoReturn
 from prakerja.embedded.daemon import born
 from prakerja.embedded.servers import PROJECT, EmbeddedError, Servers, default_state
 
-QUEUES = "email,identity,phone,messages,notice_email,notice_sms,celery"
+QUEUES = (
+    "email,identity,phone,messages,notice_email,notice_sms,webhooks,inbox,celery,"
+    "obligations,gates,account_notices,"
+    "check_bni,check_bri,check_mandiri,check_ovo,check_linkaja,check_gopay,check_dana,"
+    "payout_bni,payout_bri,payout_mandiri,payout_ovo,payout_linkaja,payout_gopay,payout_dana"
+)
+#: Of these, what the simulation works off by its own clock; a second worker takes it over when that is done.
+MONEY = [
+    queue for queue in QUEUES.split(",") if queue.startswith(("check_", "payout_")) or queue in ("obligations", "gates")
+]
 RESTARTS_A_MINUTE = 5
 PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
 PYTHON = sys.executable
@@ -217,13 +226,15 @@ def show(scale: str, wanted_port: int) -> NoReturn:
             demo.run("prepare", PYTHON, "-c", PREPARE)
             gunicorn = ["gunicorn", "prakerja.wsgi", "--workers", "2", "--threads", "4", "--worker-class", "gthread"]
             demo.start("web", PYTHON, "-m", *gunicorn, "--bind", f"127.0.0.1:{port}")
-            demo.start("worker", *MANAGE, "worker", "--queues", QUEUES, "--name", "demo")
+            others = ",".join(queue for queue in QUEUES.split(",") if queue not in MONEY)
+            demo.start("worker", *MANAGE, "worker", "--queues", others, "--name", "demo")
             beat = ["beat", "-s", str(state / "beat-schedule"), "--pidfile="]
             demo.start("beat", PYTHON, "-m", "celery", "-A", "prakerja", *beat)
             demo.wait_until_up()
             say(f"{url}/ is up ({time.monotonic() - began:.1f} s)")
 
             demo.run("simulate", *MANAGE, "simulate", "--scale", scale, "--workers", "0", "--if-empty", quiet=False)
+            demo.start("money", *MANAGE, "worker", "--queues", ",".join(MONEY), "--name", "money")
             demo.run("wave", *MANAGE, "demo_wave")
             demo.run("funnel", *MANAGE, "funnel", quiet=False)
             say(

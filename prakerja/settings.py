@@ -24,6 +24,8 @@ PRODUCTION = env.bool("PRODUCTION", default=False)
 DEBUG = env.bool("DEBUG", default=False)
 #: Mock mailbox and phone under /mock/, and a banner that says so.
 DEMO = not PRODUCTION and env.bool("DEMO", default=True)
+#: Partners try their programs here: it tells what they should have signed. Never with real people (`partners.checks`).
+SANDBOX = env.bool("SANDBOX", default=DEMO)
 
 
 def _made_up_keys() -> dict[str, str]:
@@ -68,6 +70,9 @@ INSTALLED_APPS = [
     "django.forms",
     "csp",
     "rest_framework",
+    "oauth2_provider",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "foundation",
     "partners",
     "registrations",
@@ -81,6 +86,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "partners.middleware.for_the_api",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "prakerja.middleware.chosen_language",
@@ -147,6 +153,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 #: Celery's broker; it holds hints only and may be erased at any moment.
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 
+#: The last one is for what is drawn, not chosen: partners' credentials.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "partners.hashing.DrawnSecretHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -195,15 +210,47 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
 
+# The partners' API: see docs/partners.md. An endpoint that says nothing is open to nobody.
+
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.BasicAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.auth.Bearer"],
+    "DEFAULT_PERMISSION_CLASSES": ["partners.auth.Denied"],
+    "DEFAULT_THROTTLE_CLASSES": ["partners.limits.PerCaller"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["partners.parsing.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partners.negotiation.OneAnswer",
+    "DEFAULT_SCHEMA_CLASS": "partners.schema.Schema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "partners.problems.handler",
+    "NUM_PROXIES": 1 if env.bool("BEHIND_PROXY", default=False) else 0,
 }
+OAUTH2_PROVIDER_APPLICATION_MODEL = "partners.Client"
+OAUTH2_PROVIDER = {
+    "SCOPES_BACKEND_CLASS": "partners.scopes.ClientScopes",
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "OAUTH2_VALIDATOR_CLASS": "partners.tokens.Validator",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "CLIENT_SECRET_HASHER": "drawn",
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kartu Prakerja: the partners' API",
+    "DESCRIPTION": "For platforms, training providers and payers.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["partners.schema.of_the_api_only"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [],  # the words that a field may hold stand at the field
+}
+#: Calls a minute: of a partner, and of an address that has not said who it is.
+PARTNER_RATE = env.int("PARTNER_RATE", default=6000)
+STRANGER_RATE = env.int("STRANGER_RATE", default=300)
 
 # Services: see docs/services.md for how to plug in one's own.
 
@@ -239,6 +286,14 @@ if _url := env.str("SMS_2_URL", default=""):
         "OPTIONS": {"providers": _providers},
         "RATE": sum(_rates) if all(_rates) else None,
     }
+for _payer in ("bni", "bri", "mandiri", "ovo", "linkaja", "gopay", "dana"):
+    SERVICES[f"payout_{_payer}"] = {"BACKEND": "incentives.payout.MockPayer"}
+    if _url := env.str(f"PAYOUT_{_payer.upper()}_URL", default=""):
+        SERVICES[f"payout_{_payer}"] = {
+            "BACKEND": "incentives.payout.HttpPayer",
+            "OPTIONS": {"url": _url, "key": env.str(f"PAYOUT_{_payer.upper()}_KEY", default="")},
+            "RATE": env.float(f"PAYOUT_{_payer.upper()}_RATE", default=0) or None,
+        }
 SERVICES["randomness"] = {"BACKEND": "waves.randomness.MockBeacon"}
 if PRODUCTION or env.str("RANDOMNESS_URL", default=""):
     _url = env.str("RANDOMNESS_URL", default="https://api.drand.sh")
@@ -301,6 +356,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "write draws": {"task": "draws.write", "schedule": 60.0, "options": {"expires": 60}},
     "warn": {"task": "recipients.warn", "schedule": 600.0, "options": {"expires": 600}},
     "revoke": {"task": "recipients.revoke", "schedule": 30.0, "options": {"expires": 30}},
+    "forget tokens": {"task": "tokens.forget", "schedule": 3600.0, "options": {"expires": 3600}},
+    "fold incentives": {"task": "incentives.fold", "schedule": 5.0, "options": {"expires": 5}},
+    "account changes": {"task": "incentives.changes", "schedule": 60.0, "options": {"expires": 60}},
     "forget sign-in links": {"task": "sign_in_links.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

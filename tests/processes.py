@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prakerja.demo import QUEUES
 from tests.conftest import ROOT, project_environment
 
 
@@ -38,7 +39,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def worker_arguments(name: str, *options: str) -> list[str]:
-    queues = "email,identity,phone,messages,notice_email,notice_sms,celery"
     return [
         "-m",
         "celery",
@@ -46,7 +46,7 @@ def worker_arguments(name: str, *options: str) -> list[str]:
         "prakerja",
         "worker",
         "-Q",
-        queues,
+        QUEUES,
         "-c",
         "2",
         "-n",

@@ -185,6 +185,6 @@ def test_the_example_names_every_variable_and_no_value_of_a_secret() -> None:
 def test_every_setting_of_the_environment_is_handed_on() -> None:
     settings = (PROJECT / "prakerja/settings.py").read_text()
     named = set(re.findall(r"env\.\w+\(\s*\"(\w+)\"", settings))
-    development = {"DEBUG", "DEMO", "HINTS", "STATIC_ROOT", "PRAKERJA_STATE"}
+    development = {"DEBUG", "DEMO", "SANDBOX", "HINTS", "STATIC_ROOT", "PRAKERJA_STATE"}
 
     assert named - development <= SERVICES["web"]["environment"].keys()

@@ -37,8 +37,13 @@ ON_THE_WAY = 20_000
 TICK = 5.0
 
 #: What a simulation needs empty, and leaves full: all that these apps hold, but for what is not about the people of a run.
-EMPTIED = ("foundation", "registrations", "waves", "trainings", "verification", "incentives", "prakerja")
-KEPT = frozenset({"waves.RuleSet", "waves.PersonList", "waves.ListEntry", "trainings.Training"})
+EMPTIED = ("foundation", "partners", "registrations", "waves", "trainings", "verification", "incentives", "prakerja")
+KEPT = frozenset(
+    {
+        *("waves.RuleSet", "waves.PersonList", "waves.ListEntry", "trainings.Training"),
+        *("partners.Partner", "partners.Client", "partners.Secret", "partners.Address"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

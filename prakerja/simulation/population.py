@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from prakerja.simulation.names import LAST_OF_MEN, LAST_OF_WOMEN, MEN, WOMEN
 from prakerja.simulation.programme import Fate, WavePlan
-from prakerja.simulation.waves import NEVER, Numbers, Waves, datetimes
+from prakerja.simulation.waves import NEVER, Bits, Numbers, Waves, datetimes, part, scattered
 from registrations.models import Education, Employment, Sex
 from registrations.nik import FEMALE
 from registrations.regions import Province
@@ -34,7 +34,6 @@ ATTEMPTS = 5
 #: So many people are made at a time: enough that the arrays cost little, few enough that they stay small.
 BLOCK = 2048
 
-_Bits: TypeAlias = NDArray[np.uint64]
 _Table: TypeAlias = NDArray[np.object_]
 
 
@@ -96,7 +95,7 @@ class _Lives(NamedTuple):
     #: The number of who it is: of a `NIK_TAKEN`, the one under which they registered before. They do then as that one does.
     who: Numbers
     #: What looks like chance about who it is.
-    bits: _Bits
+    bits: Bits
     opens_mail: Numbers
     types_code: Numbers
     wrong_codes: Numbers
@@ -147,6 +146,11 @@ class Population:
             )
         )
 
+    def phones(self, numbers: Sequence[int]) -> list[str]:
+        """Where each of these people can be called, E.164. Raises `IndexError` if one of them is nobody's."""
+        lives = self._lives(self._existing(numbers))
+        return [f"+{phone}" for phone in _phones(lives.who, lives.bits, dead=lives.fates == Fate.NUMBER_DEAD).tolist()]
+
     def number_of_email(self, email: str) -> int:
         """Whose address this is. Raises `ValueError` if it is no inhabitant's."""
         local, _, domain = email.partition("@")
@@ -191,8 +195,8 @@ class Population:
         born = profile["year"] * 365 + day
         digits = _BORN_DIGITS[born] + profile["day_more"] * 10_000
         niks = [str(nik) for nik in (((profile["regency"] * 100 + sub_district) * 1_000_000 + digits) * 10_000).tolist()]
-        name = profile["first_name"] + (_part(bits, 0, 16) * profile["names"] >> 16)
-        province = np.where(_part(bits, 24, 8) >= 20, profile["province"], _HOMES[_part(bits, 32, 8)])  # 20 of 256: 8 %
+        name = profile["first_name"] + (part(bits, 0, 16) * profile["names"] >> 16)
+        province = np.where(part(bits, 24, 8) >= 20, profile["province"], _HOMES[part(bits, 32, 8)])  # 20 of 256: 8 %
 
         kks = [kk_of(nik) for nik in niks]
         for i in np.flatnonzero(fates == Fate.KK_MISMATCH).tolist():
@@ -218,9 +222,9 @@ class Population:
                 [f"+{phone}" for phone in phones],
                 _PROVINCES[province].tolist(),
                 self._profiles.sexes[number].tolist(),
-                _EDUCATION[_part(bits, 8, 8)].tolist(),
-                _EMPLOYMENT[_part(bits, 48, 8)].tolist(),
-                (_part(bits, 56, 8) < 8).tolist(),  # of 256: 3 %
+                _EDUCATION[part(bits, 8, 8)].tolist(),
+                _EMPLOYMENT[part(bits, 48, 8)].tolist(),
+                (part(bits, 56, 8) < 8).tolist(),  # of 256: 3 %
                 datetimes(self._waves.instants(numbers)),
                 datetimes(lives.opens_mail),
                 datetimes(lives.types_code),
@@ -240,13 +244,13 @@ class Population:
         twice = fates == Fate.NIK_TAKEN
         slots = np.where(twice, slots - waves.pairs_apart[at], slots)
         who = np.where(twice, waves.at_slots(at, slots), numbers)
-        bits = self._bits(who)
+        bits = scattered(who, self._salt)
 
         # Two who register with one NIK open their mail together, so it does not matter who of them comes first.
         paired = slots < waves.paired_until[at]
         again = np.where(paired, waves.at_slots(at, slots + waves.pairs_apart[at]), who)
-        opens = waves.opens(at, slots, waves.instants(np.maximum(who, again)), _part(bits, 40, 10))
-        types = waves.types(at, slots, opens, _part(bits, 50, 10))
+        opens = waves.opens(at, slots, waves.instants(np.maximum(who, again)), part(bits, 40, 10))
+        types = waves.types(at, slots, opens, part(bits, 50, 10))
         verified, used_up = twice | (fates == Fate.VERIFIED), fates == Fate.ATTEMPTS_USED_UP
         return _Lives(
             at,
@@ -255,20 +259,8 @@ class Population:
             bits,
             np.where(fates > Fate.ADDRESS_UNKNOWN, opens, NEVER),
             np.where(verified | used_up, types, NEVER),
-            np.where(verified, _WRONG_CODES[_part(bits, 32, 8)], used_up * ATTEMPTS),
+            np.where(verified, _WRONG_CODES[part(bits, 32, 8)], used_up * ATTEMPTS),
         )
-
-    def _bits(self, numbers: Numbers) -> _Bits:
-        """64 bits each that look like chance (SplitMix64: Steele, Lea and Flood 2014); products wrap, as they must."""
-        x = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + self._salt
-        x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        return x ^ x >> np.uint64(31)
-
-
-def _part(bits: _Bits, start: int, width: int) -> Numbers:
-    """So many of the bits, as numbers."""
-    return (bits >> start & (1 << width) - 1).astype(np.int64)
 
 
 # Who people are -------------------------------------------------------------------------------------------------------
@@ -423,9 +415,9 @@ _UNSCATTER = pow(_SCATTER, -1, _IN_SERVICE)
 _UNSCATTER_DEAD = pow(_SCATTER, -1, _DEAD)
 
 
-def _phones(who: Numbers, bits: _Bits, *, dead: NDArray[np.bool_]) -> Numbers:
+def _phones(who: Numbers, bits: Bits, *, dead: NDArray[np.bool_]) -> Numbers:
     """Everybody's number, E.164 without the plus."""
-    chance = _part(bits, 16, 8)
+    chance = part(bits, 16, 8)
     group, place = np.divmod(who, _DEAD)
     prefix = np.where(dead, chance % (len(_PREFIXES) // _DEAD_GROUPS) * _DEAD_GROUPS + group, chance * len(_PREFIXES) >> 8)
     subscriber = np.where(dead, _IN_SERVICE + place * _SCATTER % _DEAD, who * _SCATTER % _IN_SERVICE)

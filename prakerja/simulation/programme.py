@@ -12,27 +12,31 @@ from enum import IntEnum
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 
 Scale = Fraction | Decimal | str | int
+Reason = TypeVar("Reason")
 
 # Published figures: press briefing of 15 September 2020.
 REGISTERED = 23_171_233
 EMAIL_VERIFIED = 18_000_000
 IDENTITY_VERIFIED = 13_400_000
 PHONE_VERIFIED = 11_990_000
+TRAINING_BOUGHT = 3_200_000
+TRAINING_COMPLETED = 2_000_000
+INCENTIVE_RECEIVED = 1_200_000
 
 
-def _wib(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+def wib(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
     """An instant of 2020; hour 24 is the end of the day."""
     return datetime(2020, month, day, tzinfo=WIB) + timedelta(hours=hour, minutes=minute)
 
 
 #: When the briefing was given: nothing happens later.
-END = _wib(9, 15, 18, 35)
+END = wib(9, 15, 18, 35)
 
 
 class Opening(NamedTuple):
@@ -51,14 +55,14 @@ class Opening(NamedTuple):
 
 #: By number. Openings and closings of waves 3 and 6 to 8 are partly not confirmed by a source.
 OPENINGS: Mapping[int, Opening] = {
-    1: Opening(_wib(4, 11), _wib(4, 16, 16), 200_000, 168_111, _wib(4, 11), _wib(4, 16, 16)),
-    2: Opening(_wib(4, 20, 8), _wib(4, 23, 16), 288_154, 288_154, _wib(4, 16, 16), _wib(4, 23, 16)),
-    3: Opening(_wib(4, 27), _wib(4, 30, 24), 224_653, 224_653, _wib(4, 29), _wib(4, 30, 24)),
-    4: Opening(_wib(8, 7), _wib(8, 12, 24), 800_000, 800_000, _wib(5, 20), _wib(8, 12, 24)),
-    5: Opening(_wib(8, 15, 12), _wib(8, 19, 24), 800_000, 800_000, _wib(8, 13), _wib(8, 19, 24)),
-    6: Opening(_wib(8, 27), _wib(8, 31, 12), 800_000, 800_000, _wib(8, 20), _wib(8, 31, 12)),
-    7: Opening(_wib(9, 3, 12), _wib(9, 7, 24), 800_000, 800_000, _wib(8, 31, 12), _wib(9, 7, 24)),
-    8: Opening(_wib(9, 10, 12), _wib(9, 14, 24), 800_000, None, _wib(9, 8), _wib(9, 14, 24)),
+    1: Opening(wib(4, 11), wib(4, 16, 16), 200_000, 168_111, wib(4, 11), wib(4, 16, 16)),
+    2: Opening(wib(4, 20, 8), wib(4, 23, 16), 288_154, 288_154, wib(4, 16, 16), wib(4, 23, 16)),
+    3: Opening(wib(4, 27), wib(4, 30, 24), 224_653, 224_653, wib(4, 29), wib(4, 30, 24)),
+    4: Opening(wib(8, 7), wib(8, 12, 24), 800_000, 800_000, wib(5, 20), wib(8, 12, 24)),
+    5: Opening(wib(8, 15, 12), wib(8, 19, 24), 800_000, 800_000, wib(8, 13), wib(8, 19, 24)),
+    6: Opening(wib(8, 27), wib(8, 31, 12), 800_000, 800_000, wib(8, 20), wib(8, 31, 12)),
+    7: Opening(wib(9, 3, 12), wib(9, 7, 24), 800_000, 800_000, wib(8, 31, 12), wib(9, 7, 24)),
+    8: Opening(wib(9, 10, 12), wib(9, 14, 24), 800_000, None, wib(9, 8), wib(9, 14, 24)),
 }
 WAVES = tuple(OPENINGS)
 
@@ -185,6 +189,19 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
+def within(total: int, weights: Sequence[int], most: Sequence[int]) -> list[int]:
+    """`total` split in proportion to `weights`, exactly, with no part above its `most`: what is too much goes to the others."""
+    if total > sum(most):
+        raise ValueError("more than all of them can take")
+    parts = [0] * len(most)
+    while left := total - sum(parts):
+        room = [limit - part for limit, part in zip(most, parts, strict=True)]
+        shares = [weight if free else 0 for weight, free in zip(weights, room, strict=True)]
+        for i, part in enumerate(largest_remainder(left, shares if any(shares) else room)):
+            parts[i] += min(part, room[i])
+    return parts
+
+
 def plan(scale: Scale, waves: Iterable[int] = WAVES) -> list[WavePlan]:
     """What the published figures times `scale` (exact: no float) mean for each of `waves`."""
     scale = Fraction(scale)
@@ -195,7 +212,7 @@ def plan(scale: Scale, waves: Iterable[int] = WAVES) -> list[WavePlan]:
     ladder = [registered]
     for figure in (EMAIL_VERIFIED, IDENTITY_VERIFIED, PHONE_VERIFIED):
         ladder.append(largest_remainder(half_up(figure * scale), ladder[-1]))
-    fates = [_fates(lost, shares) for lost, shares in zip(_losses(ladder), SHARES, strict=True)]
+    fates = [by_reason(lost, shares) for lost, shares in zip(_losses(ladder), SHARES, strict=True)]
 
     plans = []
     for i, wave in enumerate(WAVES):
@@ -219,6 +236,13 @@ def plan_registrants(people: int, waves: Iterable[int] = WAVES) -> list[WavePlan
     return plan(Fraction(people, REGISTERED), waves)
 
 
+def accepted(scale: Fraction) -> dict[int, int]:
+    """How many each wave that was drawn names; the sum is the published one times `scale`, rounded."""
+    published = {number: opening.accepted for number, opening in OPENINGS.items() if opening.accepted is not None}
+    total = half_up(sum(published.values()) * scale)
+    return dict(zip(published, largest_remainder(total, list(published.values())), strict=True))
+
+
 def _registered(scale: Fraction) -> list[int]:
     cumulative = [half_up(figure * scale) for figure in _CUMULATIVE]
     wave_8 = half_up(_WAVE_8 * scale)
@@ -232,7 +256,7 @@ def _losses(ladder: Sequence[Sequence[int]]) -> list[list[int]]:
     return [[below - above for below, above in zip(lower, upper, strict=True)] for lower, upper in pairwise(ladder)]
 
 
-def _fates(lost: Sequence[int], shares: Mapping[Fate, int]) -> list[dict[Fate, int]]:
+def by_reason(lost: Sequence[int], shares: Mapping[Reason, int]) -> list[dict[Reason, int]]:
     """The people lost in each wave by reason, so that the sums over waves and the sums over reasons are both exact."""
     left = largest_remainder(sum(lost), list(shares.values()))
     splits = []

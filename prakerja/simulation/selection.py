@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from prakerja.simulation.programme import OPENINGS, WavePlan, half_up, largest_remainder
+from prakerja.simulation.programme import WavePlan, accepted, half_up
 from registrations.models import Wave
 from registrations.stages import Stage
 from waves import draw, joining, naming, programme, screening
@@ -45,11 +45,9 @@ class Office(NamedTuple):
 
 def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
     """How many join and are accepted at this scale; the sum of all waves is the published one times `scale`, rounded."""
-    drawn = [number for number, opening in OPENINGS.items() if opening.accepted is not None]
-    published = [OPENINGS[number].accepted or 0 for number in drawn]
-    accepted = dict(zip(drawn, largest_remainder(half_up(sum(published) * scale), published), strict=True))
+    named = accepted(scale)
     return [
-        Office(plan, max(half_up(JOINED[plan.number] * scale), accepted.get(plan.number, 0)), accepted.get(plan.number))
+        Office(plan, max(half_up(JOINED[plan.number] * scale), named.get(plan.number, 0)), named.get(plan.number))
         for plan in plans
     ]
 

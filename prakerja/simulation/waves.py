@@ -18,6 +18,21 @@ from registrations.regions import WIB
 
 #: With at most 30 million people, no product of these here leaves 64 bits.
 Numbers: TypeAlias = NDArray[np.int64]
+Bits: TypeAlias = NDArray[np.uint64]
+
+
+def scattered(numbers: Numbers, salt: np.uint64) -> Bits:
+    """64 bits each that look like chance (SplitMix64: Steele, Lea and Flood 2014); products wrap, as they must."""
+    x = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + salt
+    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return x ^ x >> np.uint64(31)
+
+
+def part(bits: Bits, start: int, width: int) -> Numbers:
+    """So many of the bits, as numbers."""
+    return (bits >> start & (1 << width) - 1).astype(np.int64)
+
 
 # Time, in microseconds since 1970 -------------------------------------------------------------------------------------
 
@@ -28,7 +43,7 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
 
-def _micro(instant: datetime) -> int:
+def micro(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -42,7 +57,7 @@ def datetimes(micros: Numbers) -> list[datetime | None]:
 
 
 #: How many people register in each hour of a day (WIB), in proportion: few at night, most in the morning and evening.
-_RHYTHM = (12, 8, 5, 4, 5, 9, 18, 32, 48, 60, 64, 60, 52, 54, 56, 52, 48, 42, 46, 56, 58, 48, 34, 20)
+RHYTHM = (12, 8, 5, 4, 5, 9, 18, 32, 48, 60, 64, 60, 52, 54, 56, 52, 48, 42, 46, 56, 58, 48, 34, 20)
 
 
 def _waits(*parts: tuple[int, int, int]) -> Numbers:
@@ -101,8 +116,8 @@ class Waves:
         self.passing_until = self.first + _numbers(plan.identity_verified for plan in plans)
 
         # What happens by the close; of other waves, everything happens by the end.
-        self.end = _micro(END)
-        self.closes = _numbers(_micro(plan.closes_at if plan.by_close else END) for plan in plans)
+        self.end = micro(END)
+        self.closes = _numbers(micro(plan.closes_at if plan.by_close else END) for plan in plans)
         until = [
             (
                 close.identity_verified,
@@ -164,7 +179,7 @@ class Waves:
         closes = self.closes[at]
         passing = slots < self.passing_until[at]
         in_time = slots < np.where(passing, self.pass_in_time_until[at], self.fail_in_time_until[at])
-        return _later(
+        return later(
             np.where(in_time, registered, closes),
             np.where(in_time, _OPENS_AFTER[chance], _LATE_BY[chance]),
             np.where(in_time, closes, self.end),
@@ -175,7 +190,7 @@ class Waves:
         closes = self.closes[at]
         verified = slots < self.verified_until[at]
         late = verified & (slots >= self.type_in_time_until[at])
-        return _later(
+        return later(
             np.where(late, np.maximum(opened, closes), opened),
             np.where(late, _LATE_BY[chance], _TYPES_AFTER[chance]),
             np.where(verified & ~late, closes, self.end),
@@ -186,7 +201,7 @@ def _numbers(entries: Iterable[int]) -> Numbers:
     return np.fromiter(entries, dtype=np.int64)
 
 
-def _later(start: Numbers, wait: Numbers, limit: Numbers) -> Numbers:
+def later(start: Numbers, wait: Numbers, limit: Numbers) -> Numbers:
     """`wait` after `start`; but if that is not before `limit`, somewhere between the two."""
     then = start + wait
     return np.where(then < limit, then, start + (limit - start) * (1 + wait % 1020) // 1021)
@@ -208,8 +223,8 @@ def _affine(size: int, seed: str) -> tuple[int, int, int]:
 
 def _hours(plan: WavePlan) -> tuple[list[int], list[int]]:
     """The hours of a wave's window, as their edges, and how many have registered by each edge."""
-    start, end = _micro(plan.opening.registers_from), _micro(plan.opening.registers_until)
+    start, end = micro(plan.opening.registers_from), micro(plan.opening.registers_until)
     edges = [*range(start, end, _HOUR), end]
     midnight = plan.opening.registers_from.astimezone(WIB).hour
-    weights = list(accumulate((_RHYTHM[(midnight + i) % 24] for i in range(len(edges) - 1)), initial=0))
+    weights = list(accumulate((RHYTHM[(midnight + i) % 24] for i in range(len(edges) - 1)), initial=0))
     return edges, [plan.registered * weight // weights[-1] for weight in weights]

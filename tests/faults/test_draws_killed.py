@@ -42,13 +42,13 @@ def test_killed_anywhere_the_waves_come_to_the_same_decrees(tmp_path):
     log, rng = tmp_path / "log", random.Random(4)
     assert simulate(log, "--without-draws").wait(120) == 0, log.read_text()[-2000:]
     for rows, count in KILLS:
-        run = simulate(log)
+        run = simulate(log, "--without-spending")
         await_rows(run, rows, count)
         time.sleep(rng.uniform(0, 0.3))
         run.kill()
         assert run.wait(30) == -signal.SIGKILL, "it had not ended by itself"
 
-    assert simulate(log).wait(180) == 0, log.read_text()[-2000:]
+    assert simulate(log, "--without-spending").wait(180) == 0, log.read_text()[-2000:]
 
     scale = programme.Fraction(PEOPLE, programme.REGISTERED)
     accepted = [office.accepted for office in selection.offices(programme.plan(scale), scale) if office.accepted]

@@ -98,8 +98,9 @@ def test_a_bad_question_is_told_in_plain_words(people, staff, query, field):
     answer = staff.get(f"/api/v1/funnel/?{query}")
 
     assert answer.status_code == 400
-    assert list(answer.json()) == [field]
-    assert len(str(answer.json()[field])) > 10
+    errors = answer.json()["errors"]
+    assert list(errors) == [field]
+    assert len(str(errors[field])) > 10
 
     if field != "gelombang":
         screen = staff.get(f"/pmo/?{query}")

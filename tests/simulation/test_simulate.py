@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db
 def simulate(*arguments, draws=False):
     output = StringIO()
     workers = [] if "--workers" in arguments else ["--workers", "1"]
-    call_command("simulate", *arguments, *workers, *([] if draws else ["--without-draws"]), stdout=output)
+    end = "--without-spending" if draws else "--without-draws"
+    call_command("simulate", *arguments, *workers, end, stdout=output)
     return output.getvalue()
 
 

@@ -18,7 +18,9 @@ def _names(of: Any) -> str:
 
 
 class Command(BaseCommand):
-    help = "Serve mock Dukcapil, e-mail and SMS over HTTP, with trouble to order and a control page. Needs no database."
+    help = (
+        "Serve mock Dukcapil, e-mail, SMS and payers over HTTP, with trouble to order and a control page. Needs no database."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,7 +31,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="WHERE.NAME=VALUE",
-            help="may be given several times. WHERE: all, dukcapil, email, sms, receipts. "
+            help="may be given several times. WHERE: all, dukcapil, email, sms, payout, receipts. "
             f"NAME: {_names(Faults)}. For receipts: {_names(ReceiptFaults)}",
         )
         for knob in knobs(Faults):

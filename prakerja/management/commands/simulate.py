@@ -12,10 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from foundation.processes import ProcessDied
-from prakerja.simulation import drive, programme, selection
+from prakerja.simulation import drive, programme, recipients, selection
+from prakerja.simulation.recipients import Course, RecipientPlan, Recipients
+from prakerja.simulation.spending import Astray, Spending
 from registrations import funnel
 from registrations.models import Registrant
-from registrations.stages import Stage
+from registrations.stages import DropOff, Stage
 from waves.models import Decree, Recipient
 
 #: How many people are taken in hand at once: more than the workers of a real service would.
@@ -78,6 +80,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--without-draws", action="store_true", help="end when everybody is verified: nobody joins or is drawn"
         )
+        parser.add_argument(
+            "--without-spending", action="store_true", help="end when the decrees are issued: nobody buys a training"
+        )
         parser.add_argument("--reset", action="store_true", help="forget all registrants first")
         parser.add_argument(
             "--if-empty", action="store_true", help="do nothing when somebody is registered and no run is unfinished"
@@ -104,16 +109,28 @@ class Command(BaseCommand):
                 raise CommandError(f"{error}. Run the command again to go on.") from error
             except KeyboardInterrupt:
                 raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
-        office = selection.offices(plans, scale)
-        if not options["without_draws"]:
-            try:
+        office = [] if options["without_draws"] else selection.offices(plans, scale)
+        recipient_plans = [] if options["without_spending"] or not office else recipients.plan(scale, options["waves"])
+        try:
+            if office:
                 selection.run(office, seed=options["seed"], tick=lambda step: bar.write(step, file=sys.stderr))
-            except KeyboardInterrupt:
-                raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
-            funnel.fold()
-        self._report(simulation, [] if options["without_draws"] else office)
+                funnel.fold()
+            if recipient_plans:
+                self._spend(simulation, recipient_plans, workers=options["workers"])
+        except (ProcessDied, Astray) as error:
+            raise CommandError(f"{error}. Run the command again to go on.") from error
+        except KeyboardInterrupt:
+            raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
+        self._report(simulation, office, recipient_plans)
 
-    def _report(self, simulation: drive.Simulation, offices: list[selection.Office]) -> None:
+    def _spend(self, simulation: drive.Simulation, plans: list[RecipientPlan], *, workers: int) -> None:
+        spending = Spending(simulation.run, simulation.population, Recipients(simulation.run.seed, plans))
+        with tqdm(total=spending.goal, initial=spending.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
+            spending.drive(workers=max(workers, 1), tick=lambda: _show(bar, spending.done()))
+
+    def _report(
+        self, simulation: drive.Simulation, offices: list[selection.Office], recipient_plans: list[RecipientPlan]
+    ) -> None:
         """Say what came out, and fail when it is not exactly what the programme says."""
         wrong = []
         for plan in simulation.plans:
@@ -132,7 +149,26 @@ class Command(BaseCommand):
             )
             if selected.count() != (office.accepted or 0):
                 wrong.append(f"wave {office.plan.number}: {selected.count()} named instead of {office.accepted or 0}")
+        for of_wave in recipient_plans:
+            found = {rung.stage: rung for rung in funnel.read(funnel.View(selected_wave=of_wave.wave)).rungs}
+            for stage, expected in (
+                (Stage.TRAINING_BOUGHT, of_wave.bought),
+                (Stage.TRAINING_COMPLETED, of_wave.completed),
+                (Stage.INCENTIVE_RECEIVED, of_wave.received),
+            ):
+                if found[stage].people != expected:
+                    wrong.append(
+                        f"recipients of wave {of_wave.wave}, {stage.label}: {found[stage].people} instead of {expected}"
+                    )
+            lost = {entry.reason: entry.people for rung in found.values() for entry in rung.lost}
+            reasons = {course.drop_off: of_wave.courses[course] for course in Course if course.drop_off}
+            for reason, expected in (reasons | {DropOff.REVOKED: of_wave.revoked}).items():
+                if lost.get(reason, 0) != expected:
+                    wrong.append(
+                        f"recipients of wave {of_wave.wave}, {reason.label}: {lost.get(reason, 0)} instead of {expected}"
+                    )
         if wrong:
             raise CommandError("The figures are not those of the programme:\n" + "\n".join(wrong))
-        totals = " / ".join(f"{rung.people:,}".replace(",", ".") for rung in funnel.read().rungs[: 5 if offices else 4])
+        shown = 8 if recipient_plans else 5 if offices else 4
+        totals = " / ".join(f"{rung.people:,}".replace(",", ".") for rung in funnel.read().rungs[:shown])
         self.stdout.write(f"Done: {totals}")

@@ -9,7 +9,12 @@ from django.core.management.base import BaseCommand
 from prakerja.ready import refuse_to_start_unready
 from prakerja.supervisor import Supervisor
 
-QUEUES = "email,identity,phone,messages,notice_email,notice_sms,celery"
+QUEUES = (
+    "email,identity,phone,messages,notice_email,notice_sms,webhooks,inbox,celery,"
+    "obligations,gates,account_notices,"
+    "check_bni,check_bri,check_mandiri,check_ovo,check_linkaja,check_gopay,check_dana,"
+    "payout_bni,payout_bri,payout_mandiri,payout_ovo,payout_linkaja,payout_gopay,payout_dana"
+)
 
 
 class Command(BaseCommand):

@@ -1,0 +1,124 @@
+"""The partners' API with fifty connections at once: signed commits and reads with a token; against a bare view, served the same way.
+
+Each connection is a partner's program that calls twice a second, 100 calls a second in all; the three take turns. Then the same
+with calls that follow each other at once, which tells how much two cores can take, and how long one waits then. The generator of
+load is a process of its own and shares the machine's cores with gunicorn and PostgreSQL.
+"""
+
+import json
+import math
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from itertools import cycle, islice
+from multiprocessing import get_context
+from statistics import median
+
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, set_token_value
+
+from benchmarks.clock import watched
+from benchmarks.load import ask_all
+from benchmarks.signup import served
+from partners import keys, signature
+from partners.models import Client, Partner, Secret
+from partners.scopes import Scope
+from trainings.models import Purchase
+
+CONNECTIONS = 50
+#: Seconds between two calls of one connection.
+EVERY = 0.5
+ROUNDS = 3
+COMMIT = "/api/v1/integration/payment/redeem-code/commit"
+
+Requests = Callable[[int, int], list[list[bytes]]]
+
+
+def measure(seconds: float = 30) -> dict[str, float]:
+    """Waits in milliseconds, measured for so many seconds in all; and calls per second. Uses the purchases that are there."""
+    if not Purchase.objects.exists():
+        watched("simulate", "--registrants", "20000", "--seed", "1", "--reset")
+    partner = Partner.objects.filter(sells__purchases__isnull=False).distinct()[0]
+    key = _sign_key(partner)
+    commits, reads = _commits(partner, key), _reads(partner, f"Authorization: Bearer {_token(partner)}")
+    plain = _reads(partner, "Accept: application/json")
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as generator,
+        served("prakerja.wsgi", DJANGO_SETTINGS_MODULE="prakerja.settings", PARTNER_RATE="10000000") as site,
+        served("django.core.wsgi:get_wsgi_application()", DJANGO_SETTINGS_MODULE="benchmarks.bare_api_settings") as bare,
+    ):
+
+        def ask(port: int, requests: Iterator[bytes], every: float, seconds: float) -> list[float]:
+            each = [list(islice(requests, math.ceil(seconds / (every or 0.02)))) for _ in range(CONNECTIONS)]
+            return generator.submit(ask_all, port, each, every=every, seconds=seconds).result()
+
+        ports = {"commit": site, "read": site, "bare": bare}
+        calls = {"commit": commits, "read": reads, "bare": plain}
+        waits: dict[str, list[float]] = {name: [] for name in calls}
+        figures: dict[str, float] = {}
+        for name in calls:
+            ask(ports[name], calls[name], 0.05, 2)  # all processes are warm after that
+        for _ in range(ROUNDS):
+            for name in calls:
+                waits[name] += ask(ports[name], calls[name], EVERY, seconds / ROUNDS / len(calls))
+        for name in calls:
+            figures[f"api_{name}_per_s"] = len(ask(ports[name], calls[name], 0, 5)) / 5
+    return {
+        "api_p99_ms": max(_p99(waits["commit"]), _p99(waits["read"])),
+        "api_bare_p99_ms": _p99(waits["bare"]),
+        "api_commit_p99_ms": _p99(waits["commit"]),
+        "api_read_p99_ms": _p99(waits["read"]),
+        "api_median_ms": 1000 * median(waits["commit"] + waits["read"]),
+        "api_bare_median_ms": 1000 * median(waits["bare"]),
+        **figures,
+    }
+
+
+def _p99(waits: list[float]) -> float:
+    return 1000 * sorted(waits)[int(len(waits) * 0.99)]
+
+
+def _sign_key(partner: Partner) -> bytes:
+    keys.rotate(partner.pk, Secret.Use.SIGN)
+    return keys.live(partner.pk, Secret.Use.SIGN)[0]
+
+
+def _token(partner: Partner) -> str:
+    client = Client.objects.create(partner=partner, name="bench", scopes=[Scope.PURCHASES_READ], client_secret="-")  # noqa: S106
+    token = AccessToken(application=client, scope=Scope.PURCHASES_READ, expires=timezone.now() + timedelta(hours=1))
+    raw = secrets.token_urlsafe(20)
+    set_token_value(token, raw)
+    token.save()
+    return raw
+
+
+def _commits(partner: Partner, key: bytes) -> Iterator[bytes]:
+    """Meetings attended, each once: a commit that writes."""
+    found = Purchase.objects.filter(training__platform=partner).exclude(state=Purchase.State.CANCELLED)
+    codes = list(found.values_list("redeem_code", flat=True))
+    for sequence in cycle(range(1, 11)):
+        for code in codes:
+            body = json.dumps({"redeem_code": code, "sequence": sequence}, separators=(",", ":")).encode()
+            said = signature.Given(partner.pk, str(int(time.time())), "", "POST", COMMIT, body)
+            mac = signature.sign(key, signature.text(said, body))
+            yield _request(
+                f"POST {COMMIT}",
+                f"client-code: {partner.pk}",
+                f"timestamp: {said.timestamp}",
+                f"signature: {mac}",
+                "Content-Type: application/json",
+                body=body,
+            )
+
+
+def _reads(partner: Partner, header: str) -> Iterator[bytes]:
+    ids = Purchase.objects.filter(training__platform=partner).values_list("pk", flat=True)
+    for id in cycle(list(ids)):
+        yield _request(f"GET /api/v1/purchases/{id}/", header)
+
+
+def _request(line: str, *headers: str, body: bytes = b"") -> bytes:
+    lines = (f"{line} HTTP/1.1", "Host: 127.0.0.1", "Connection: keep-alive", f"Content-Length: {len(body)}", *headers)
+    return "\r\n".join((*lines, "", "")).encode() + body
