@@ -382,3 +382,16 @@ _NEXT_STEPS: dict[Any, Any] = {
     Leftover.Kind.TWICE: _("Ask the payer whether it was credited twice, and have it taken back."),
     Leftover.Kind.MISSING: _("Ask for the files of the days around, then ask the payer about the reference."),
 }
+
+
+class SurveyAnswer(models.Model):
+    """What somebody answered to a survey: for each question the number of the choice (`incentives.forms.SurveyForm`)."""
+
+    pk = models.CompositePrimaryKey("registrant_id", "survey")
+    registrant_id = models.BigIntegerField()
+    at = models.DateTimeField()
+    survey = models.PositiveSmallIntegerField()
+    told = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"Survey {self.survey} of registrant {self.registrant_id}"

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from foundation.pg import array, instants, timestamptz
 from incentives import gating, terms
 from incentives.holding import hold
-from incentives.models import number
+from incentives.models import SurveyAnswer, number
 
 
 class Answer(NamedTuple):
@@ -19,6 +19,8 @@ class Answer(NamedTuple):
     registrant_id: int
     survey: int
     at: datetime
+    #: The choice by question; none: it was answered elsewhere.
+    told: Mapping[str, int] | None = None
 
 
 class Outcome(Enum):
@@ -55,6 +57,11 @@ def answer(answers: Sequence[Answer]) -> list[Outcome]:
             if outcome is Outcome.OPENED
         }
         opened = _insert(in_time, gating.gates_of(held))
+        SurveyAnswer.objects.bulk_create(
+            SurveyAnswer(registrant_id=entry.registrant_id, survey=entry.survey, at=entry.at, told=dict(entry.told))
+            for id, entry in in_time.items()
+            if id in opened and entry.told
+        )
     found = []
     for entry, outcome in zip(answers, outcomes, strict=True):
         id = number(entry.registrant_id, terms.of(entry.at).survey_item(entry.survey)) if outcome is Outcome.OPENED else 0

@@ -213,7 +213,7 @@ def survey_page(request: HttpRequest, registrant: Registrant, survey: int) -> Ht
         return redirect("incentives")
     form = SurveyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        surveys.answer([surveys.Answer(registrant.pk, survey, now)])
+        surveys.answer([surveys.Answer(registrant.pk, survey, now, told=form.cleaned_data)])
         return redirect("incentives")
     context = {
         "form": form,
