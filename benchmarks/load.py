@@ -119,6 +119,7 @@ class _Line:
         status, _, fields = head.partition(b"\r\n")
         if b" 200 " not in status:
             raise WrongAnswer((status + body[:300]).decode("latin-1"))
-        [length] = [int(line[15:]) for line in fields.split(b"\r\n") if line[:15].lower() == b"content-length:"]
-        self.is_idle = len(body) >= length
+        lengths = [int(line[15:]) for line in fields.split(b"\r\n") if line[:15].lower() == b"content-length:"]
+        # Without a length it comes in chunks, of which the last one is empty.
+        self.is_idle = len(body) >= lengths[0] if lengths else body.endswith(b"\r\n0\r\n\r\n")
         return self.is_idle

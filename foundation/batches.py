@@ -35,7 +35,7 @@ def works_off(queue: str) -> Callable[[Batch], Batch]:
                     return
             send_hint(queue)
 
-        shared_task(name=f"work.{queue}", queue=queue)(until_nothing_is_due)
+        shared_task(name=f"work.{queue}")(until_nothing_is_due)
         return batch
 
     return register

@@ -50,13 +50,24 @@ def ripe(payer: str, *, at: datetime) -> Ripe:
         return Ripe._make(cursor.fetchone())
 
 
-def propose(payer: str, *, by: User, at: datetime, limit: int = LARGEST) -> Batch:
-    """Put together a batch of what has been due longest, up to `limit` payouts. Raises `NotNow` when nothing is due."""
+def propose(payer: str, *, by: User, at: datetime, limit: int = LARGEST, of: Iterable[int] | None = None) -> Batch:
+    """Put together a batch of what has been due longest, up to `limit` payouts; `of`: of these registrants only.
+
+    Raises `NotNow` when nothing is due.
+    """
     if payer not in PAYERS:
         raise NotNow(_("There is no such payer."))
     with transaction.atomic(), connection.cursor() as cursor:
-        told: dict[str, Any] = {"at": at, "payer": payer, "limit": min(limit, LARGEST)}
-        cursor.execute(f"SELECT obligation.id {_RIPE} ORDER BY obligation.due_at, obligation.id LIMIT %(limit)s", told)
+        told: dict[str, Any] = {
+            "at": at,
+            "payer": payer,
+            "limit": min(limit, LARGEST),
+            "of": None if of is None else array(of),
+        }
+        theirs = "" if of is None else "AND account.registrant_id = ANY (%(of)s::bigint[])"
+        cursor.execute(
+            f"SELECT obligation.id {_RIPE} {theirs} ORDER BY obligation.due_at, obligation.id LIMIT %(limit)s", told
+        )
         ids = [id for (id,) in cursor.fetchall()]
         hold(id // ITEMS for id in ids)
         batch = Batch.objects.create(payer=payer, maker=by, made_at=at, sha256=b"")

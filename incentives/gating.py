@@ -86,10 +86,15 @@ def write_on_obligations(found: Mapping[int, Gate]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            UPDATE incentives_obligation obligation SET gate = person.gate
-            FROM unnest(%s::bigint[], %s::smallint[]) AS person (id, gate), generate_series(1, {LAST_ITEM}) AS item
-            WHERE obligation.id = person.id * {ITEMS} + item
-              AND obligation.gate <> person.gate AND obligation.state IN ({_UNPAID}) AND obligation.batch_id IS NULL
+            UPDATE incentives_obligation obligation SET gate = changed.gate
+            FROM unnest(%s::bigint[], %s::smallint[]) AS person (id, gate), LATERAL (
+                -- Looked up by the key, person by person, whatever the planner thinks of the other conditions: hence OFFSET.
+                SELECT own.id, person.gate FROM incentives_obligation own
+                WHERE own.id BETWEEN person.id * {ITEMS} + 1 AND person.id * {ITEMS} + {LAST_ITEM}
+                  AND own.gate <> person.gate AND own.state IN ({_UNPAID}) AND own.batch_id IS NULL
+                OFFSET 0
+            ) AS changed
+            WHERE obligation.id = changed.id
             """,
             [array(found), array(found.values())],
         )

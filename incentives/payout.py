@@ -183,6 +183,8 @@ _FATES = {
     31: (Outcome.PAID, Outcome.REVERSED_INACTIVE, True),
     32: (Outcome.PAID, Outcome.REVERSED, True),
     33: (Outcome.PENDING, Outcome.FAILED_INACTIVE, True),
+    34: (Outcome.PENDING, Outcome.PENDING, False),
+    35: (Outcome.UNKNOWN, Outcome.UNKNOWN, False),
 }
 
 A = TypeVar("A", bound=Enum)

@@ -89,6 +89,15 @@ class HasScope(BasePermission):
         return isinstance(request.auth, Caller) and scope is not None and scope in request.auth.scopes
 
 
+class HasToken(BasePermission):
+    """For every program of a partner's, whatever its token is for."""
+
+    message = "This is for partners' programs."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return isinstance(request.auth, Caller)
+
+
 class HasSigned(BasePermission):
     """For partners who have signed the call."""
 

@@ -45,6 +45,7 @@ django.setup()
 call_command("migrate")
 call_command("collectstatic", interactive=False)
 call_command("demo_staff")
+call_command("demo_partners")
 """
 
 LIBC = ctypes.CDLL(None)

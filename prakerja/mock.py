@@ -1,16 +1,23 @@
-"""The mailbox and the phone of the mock services, so that a newcomer can walk the whole way by hand. Demo only."""
+"""Mailbox and phone of the mock services, and what others do, so that a newcomer can walk the whole way by hand. Demo only."""
 
 from datetime import date
 from typing import NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from foundation import mockworld
+from foundation import mockworld, pg
+from prakerja import walk
+from prakerja.credentials import CREDENTIALS
+from prakerja.notes import leave_note, take_note
 from registrations.models import Sex
 from verification import synthetic
+from waves import state
+from waves.screening import NotNow
 
 
 class MadeUp(NamedTuple):
@@ -39,5 +46,29 @@ def messages(request: HttpRequest) -> HttpResponse:
         _made_up("Maria Wanggai", 9171, 1, date(2001, 2, 28), Sex.FEMALE, "0821 3456 7804"),
         _made_up("Andi Pratama", 7371, 5, date(1979, 6, 9), Sex.MALE, "0852 3456 7805"),
     ]
-    context = {"mails": mockworld.messages("email"), "texts": mockworld.messages("sms"), "people": people}
+    mails, now = mockworld.messages("email"), pg.now()
+    context = {
+        "mails": mails,
+        "texts": mockworld.messages("sms"),
+        "people": people,
+        "walkers": walk.walkers({mail.to for mail in mails}, at=now),
+        "wave": state.open_wave(now),
+        "credentials": CREDENTIALS,
+        "address": settings.BASE_URL,
+        "clerks": walk.CLERKS,
+        "password": walk.PASSWORD,
+        "notice": take_note(request),
+    }
     return render(request, "registrants/mock.html", context)
+
+
+@require_POST
+@never_cache
+def step(request: HttpRequest) -> HttpResponse:
+    """Have others do the step that was pressed."""
+    id = request.POST.get("id", "")
+    try:
+        leave_note(request, walk.take(request.POST.get("step", ""), int(id) if id.isdecimal() and len(id) < 19 else 0))
+    except NotNow as refusal:
+        leave_note(request, str(refusal), wrong=True)
+    return redirect(f"{reverse('mock')}#walk")

@@ -72,6 +72,7 @@ class Bank:
             for reference, payment in self._payments.items():
                 if payment.payer == payer and payment.at.astimezone(WIB).date().isoformat() == day:
                     said = [Outcome.PAID, payment.truth] if payment.truth.is_reversed else [payment.truth]
+                    said = [outcome for outcome in said if outcome.is_final]
                     at = payment.at.astimezone(WIB).isoformat()
                     lines += [f"{reference},{outcome.value},{payment.order.amount},{at}" for outcome in said]
         rupiah = sum(int(line.split(",")[2]) for line in lines)

@@ -55,8 +55,11 @@ from waves import revocation
 from waves.models import Decree
 from waves.screening import NotNow
 
-#: So many recipients wait in a parcel, and act in one transaction.
-PARCEL = 5000
+#: So many recipients wait in a parcel, and at most so many act in one transaction; when few are left, a share of them, so that
+#: several processes have something to do.
+PARCEL, MOST, SHARE = 1000, 5000, 6
+#: Calls over HTTP follow each other, so these parcels are small.
+CALLING = 40
 #: So many payouts are sent at a time.
 SENT = 5000
 #: The funnel's ledger is folded every so many seconds, and progress is told.
@@ -72,8 +75,10 @@ SIGNER = "Direktur Eksekutif (simulasi)"
 class Deed(Enum):
     #: Everybody of an era acts.
     ACT = auto()
-    #: Those whose partners use the API.
-    ACT_BY_API = auto()
+    #: Partners of some tell by the API what these buy and complete.
+    CALL = auto()
+    #: What follows for these.
+    FOLLOW = auto()
     ANSWER = auto()
     #: One payer's payouts are put together and, but for the last ones, approved.
     PROPOSE = auto()
@@ -98,7 +103,7 @@ class Step(NamedTuple):
         match self.deed:
             case Deed.ACT:
                 return [waiting(self.era, by_api=False)]
-            case Deed.ACT_BY_API:
+            case Deed.CALL:
                 return [waiting(self.era, by_api=True)]
             case Deed.SEND:
                 return [queue(payer) for payer in PAYING]
@@ -108,6 +113,11 @@ class Step(NamedTuple):
 def waiting(era: int, *, by_api: bool) -> str:
     """Where those wait who do their last thing in this era."""
     return f"era_{era}_api" if by_api else f"era_{era}"
+
+
+def called(era: int) -> str:
+    """Where those wait of whom partners have told."""
+    return f"era_{era}_called"
 
 
 class Survey(NamedTuple):
@@ -130,7 +140,8 @@ SURVEYS = {
 def steps() -> Iterator[Step]:
     for era, at in enumerate(ERAS):
         yield Step(Deed.ACT, era)
-        yield Step(Deed.ACT_BY_API, era)
+        yield Step(Deed.CALL, era)
+        yield Step(Deed.FOLLOW, era)
         if at in SURVEYS:
             yield Step(Deed.ANSWER, era)
         if at < END:
@@ -194,13 +205,14 @@ class Spending:
     def _go_on(self, step: Step, partners: calls.ByApi) -> bool:
         """Do something about this step, if there is anything left to take."""
         match step.deed:
-            case Deed.ACT | Deed.ACT_BY_API:
-                by_api = partners if step.deed is Deed.ACT_BY_API else None
+            case Deed.ACT:
+                [acting] = step.queues
+                size = max(PARCEL, min(MOST, outstanding([acting]) // SHARE))
+                found = work_off(acting, size=size, service=None, act=self._act)
+            case Deed.CALL:
+                [calling] = step.queues
                 found = work_off(
-                    waiting(step.era, by_api=by_api is not None),
-                    size=PARCEL,
-                    service=None,
-                    act=lambda claim: self._act(claim, step.era, by_api),
+                    calling, size=CALLING, service=None, act=lambda claim: self._call(claim, step.era, partners)
                 )
             case Deed.SEND:
                 at = ERAS[step.era]
@@ -228,6 +240,10 @@ class Spending:
     def _do(self, step: Step) -> bool:
         """What the office does; whether that is all."""
         match step.deed:
+            case Deed.FOLLOW:
+                # By one process: others would find in the queues what is these people's.
+                while work_off(called(step.era), size=MOST, service=None, act=lambda claim: self._follow(claim, step.era)):
+                    pass
             case Deed.ANSWER:
                 _answer(SURVEYS[ERAS[step.era]])
             case Deed.PROPOSE:
@@ -246,20 +262,34 @@ class Spending:
 
     # People ------------------------------------------------------------------------------------------------------------
 
-    def _act(self, claim: Claim, era: int, by_api: calls.ByApi | None) -> int:
-        """Let a parcel of people do all that they do: in one transaction, or, where partners call, harmlessly once more."""
+    def _act(self, claim: Claim) -> int:
+        """Let a parcel of people do all that they do, in one transaction."""
         people = _People([item.subject for item in claim.items], self.recipients.lives([item.note for item in claim.items]))
-        if by_api is not None:
-            self._study(people, now=ERAS[era], through=by_api)
-            at = ERAS[era]
-        else:
-            at = max(people.last_acts())
+        at = max(people.last_acts())
         with claim.settling():
             # An account that is known beforehand spares whoever is owed something three looks at their gates.
             self._link(people, at)
-            if by_api is None:
-                self._study(people, now=at, through=DIRECTLY)
+            self._study(people, now=at, through=DIRECTLY)
             self._become_payable(people, at)
+        return len(claim.items)
+
+    def _call(self, claim: Claim, era: int, partners: calls.ByApi) -> int:
+        """Have partners tell of a parcel of people; it is harmless when they have before."""
+        people = _People([item.subject for item in claim.items], self.recipients.lives([item.note for item in claim.items]))
+        self._study(people, now=ERAS[era], through=partners)
+        with claim.settling():
+            notes = [[life.number, purchase] for life, (purchase, _) in zip(people.lives, people.purchases, strict=True)]
+            enqueue(called(era), people.ids, notes=notes, hint=False)
+        return len(claim.items)
+
+    def _follow(self, claim: Claim, era: int) -> int:
+        """What the people themselves do, of whom partners have told."""
+        numbers, purchases = zip(*(item.note for item in claim.items), strict=True)
+        people = _People([item.subject for item in claim.items], self.recipients.lives(numbers))
+        people.purchases = [(purchase, "") for purchase in purchases]
+        with claim.settling():
+            self._link(people, ERAS[era])
+            self._become_payable(people, ERAS[era])
         return len(claim.items)
 
     def _study(self, people: "_People", *, now: datetime, through: "Channel") -> None:
@@ -294,8 +324,7 @@ class Spending:
     def _link(self, people: "_People", at: datetime) -> None:
         """They link accounts, and payers say how these are.
 
-        In a transaction, as `_become_payable`: what waits in the queues is theirs, for others' is not there yet, or is that of
-        people who act in the same days.
+        In a transaction, as `_become_payable`: what waits in the queues is theirs, for what is others' is not there yet.
         """
         linking_now = [i for i, life in enumerate(people.lives) if life.linked_at]
         phones = self._phones([people.ids[i] for i in linking_now])
@@ -305,7 +334,7 @@ class Spending:
             linking.Outcome.ALREADY,
         )
         for payer in PAYING:
-            while checking.check_batch(payer, payer=MockPayer(), size=PARCEL, clock=_stopped(at)):
+            while checking.check_batch(payer, payer=MockPayer(), size=MOST, clock=_stopped(at)):
                 pass
 
     def _become_payable(self, people: "_People", at: datetime) -> None:
@@ -316,7 +345,7 @@ class Spending:
             reviewing.Outcome.ALREADY,
         )
         for look in (gating.refresh_batch, obligations.open_batch):
-            while look(size=PARCEL, clock=_stopped(at)):
+            while look(size=MOST, clock=_stopped(at)):
                 pass
 
     def _phones(self, ids: Sequence[int]) -> dict[int, str]:
@@ -506,8 +535,9 @@ def begin(spending: Spending) -> None:
         for era in range(len(ERAS)):
             for by_api in (False, True):
                 chosen = np.flatnonzero((eras == era) & (recipients.by_api(numbers) == by_api))
-                for start in range(0, len(chosen), PARCEL):
-                    some = chosen[start : start + PARCEL]
+                size = CALLING if by_api else PARCEL
+                for start in range(0, len(chosen), size):
+                    some = chosen[start : start + size]
                     enqueue(waiting(era, by_api=by_api), ids[some].tolist(), notes=numbers[some].tolist(), hint=False)
         enqueue("office", [0], hint=False)
         Run.objects.filter(pk=run.pk).update(spending=True)
@@ -558,8 +588,8 @@ def _answer(survey: Survey) -> None:
             [survey.paid_from, survey.paid_until, survey.number, survey.one_in],
         )
         ids = [id for (id,) in cursor.fetchall()]
-    for start in range(0, len(ids), PARCEL):
-        answers = [surveys.Answer(id, survey.number, survey.at) for id in ids[start : start + PARCEL]]
+    for start in range(0, len(ids), MOST):
+        answers = [surveys.Answer(id, survey.number, survey.at) for id in ids[start : start + MOST]]
         expect(surveys.answer(answers), surveys.Outcome.OPENED, surveys.Outcome.ALREADY)
 
 

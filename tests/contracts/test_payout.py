@@ -82,6 +82,8 @@ def test_nobody_asked_about_is_no_answer(payer: Payer):
         ("9931000000", Outcome.PAID, Outcome.REVERSED_INACTIVE),
         ("9932000000", Outcome.PAID, Outcome.REVERSED),
         ("9933000000", Outcome.PENDING, Outcome.FAILED_INACTIVE),
+        ("9934000000", Outcome.PENDING, Outcome.PENDING),
+        ("9935000000", Outcome.UNKNOWN, Outcome.UNKNOWN),
         ("08992100000", Outcome.PENDING, Outcome.PAID),
     ],
 )

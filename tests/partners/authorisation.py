@@ -17,7 +17,8 @@ class Row(NamedTuple):
     method: str
     #: As the schema writes it.
     path: str
-    #: The scope that opens it; or "signed": the older signature does, "staff": the office may as well, "open": whoever comes.
+    #: The scope that opens it; or "token": every token does, "signed": the older signature, "staff": the office may as well,
+    #: "open": whoever comes.
     opened_by: Scope | str
     #: Makes what the path is about, for this partner, and returns the path's parameters.
     own: Callable[[Partner], dict[str, Any]] = lambda partner: {}

@@ -56,7 +56,7 @@ def test_the_schema_names_the_scope_that_the_row_names():
         needed = [scope for way in operation.get("security", []) for scope in way.get("token", [])]
         if isinstance(row.opened_by, Scope):
             assert needed == [row.opened_by], named(row)
-        elif row.opened_by in ("open", "signed"):
+        elif row.opened_by in ("open", "signed", "token"):
             assert needed == [], named(row)
 
 
@@ -111,7 +111,7 @@ def each(rows):
     return pytest.mark.parametrize("row", [pytest.param(row, id=named(row)) for row in rows])
 
 
-@each(by("scope", "staff", "signed"))
+@each(by("scope", "token", "staff", "signed"))
 def test_nobody_is_told_nothing(row):
     world = World(row)
 
@@ -136,6 +136,14 @@ def test_the_scope_alone_is_enough_for_ones_own(row):
     assert world.ask(api(world.owner, row.opened_by), world.own).status_code == row.status
 
 
+@each(by("token"))
+def test_any_token_of_a_partners_is_enough(row):
+    world = World(row)
+
+    for scope in Scope:
+        assert world.ask(api(world.owner, scope), world.own).status_code == row.status
+
+
 @each([row for row in by("scope") if row.absent])
 def test_anothers_and_what_is_not_there_are_the_same(row):
     world = World(row)
@@ -147,7 +155,7 @@ def test_anothers_and_what_is_not_there_are_the_same(row):
     assert theirs.json() == absent.json()
 
 
-@each([row for row in by("scope") if row.method == "GET" and not row.absent])
+@each([row for row in by("scope", "token") if row.method == "GET" and not row.absent])
 def test_a_list_holds_nothing_of_anothers(row):
     world = World(row)
 
@@ -186,14 +194,14 @@ def test_the_funnel_is_for_staff_and_for_its_scope(admin_client, client, django_
     assert Api().get(url).status_code == 401
 
 
-@each(by("scope", "signed"))
+@each(by("scope", "token", "signed"))
 def test_staff_are_not_partners(row, admin_client):
     world = World(row)
 
     assert world.ask(admin_client, world.own).status_code == 401
 
 
-@each(by("scope"))
+@each(by("scope", "token"))
 def test_every_write_needs_a_key(row):
     if row.method == "GET":
         return
@@ -207,7 +215,7 @@ def test_every_write_needs_a_key(row):
     assert answer.json()["type"] in ("urn:prakerja:problem:idempotency-key-missing", "urn:prakerja:problem:bad-request")
 
 
-@each(by("scope"))
+@each(by("scope", "token"))
 def test_an_unknown_parameter_is_refused(row):
     world = World(row)
 
@@ -220,7 +228,7 @@ def test_an_unknown_parameter_is_refused(row):
 @each(
     [
         row
-        for row in by("scope")
+        for row in by("scope", "token")
         if isinstance(row.body, dict) and "items" not in row.body and row.content_type == "application/json"
     ]
 )

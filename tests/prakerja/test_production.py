@@ -11,10 +11,11 @@ ASK = """
 import django
 django.setup()
 from django.urls import Resolver404, resolve
-try:
-    print(resolve("/mock/").url_name)
-except Resolver404:
-    print("no such page")
+for path in ("/mock/", "/mock/langkah/"):
+    try:
+        print(resolve(path).url_name)
+    except Resolver404:
+        print("no such page")
 """
 
 
@@ -51,10 +52,18 @@ def keys():
     return {"SECRET_KEY": key(), "SEALING_KEYS": f"1:{base64.b64encode(os.urandom(32)).decode()}", "DIGEST_KEY": key()}
 
 
-def test_the_mock_mailbox_and_phone_exist_in_the_demo_only():
-    assert asked(DEMO="1") == "mock"
-    assert asked(DEMO="0") == "no such page"
-    assert asked(PRODUCTION="1", DEMO="1", **keys()) == "no such page"
+def test_the_mock_mailbox_and_phone_and_what_others_do_exist_in_the_demo_only():
+    assert asked(DEMO="1").split("\n") == ["mock", "mock_step"]
+    assert asked(DEMO="0").split("\n") == ["no such page"] * 2
+    assert asked(PRODUCTION="1", DEMO="1", **keys()).split("\n") == ["no such page"] * 2
+
+
+def test_no_clerk_no_wave_and_no_key_of_the_demo_comes_into_production():
+    for command in ("demo_staff", "demo_wave", "demo_partners"):
+        done = run("manage.py", command, "--skip-checks", PRODUCTION="1", DEMO="1", **keys())
+
+        assert done.returncode != 0
+        assert "This is not a demo" in done.stderr
 
 
 def test_workers_and_beat_do_not_start_with_mock_services_in_production(tmp_path):

@@ -17,7 +17,8 @@ from partners.models import Call, Client
 from prakerja.models import Run
 from prakerja.simulation import programme, recipients, spending
 from prakerja.simulation.population import Population
-from prakerja.simulation.recipients import END, ONE_BY_API, Course, Recipients
+from prakerja.simulation.programme import END
+from prakerja.simulation.recipients import ONE_BY_API, Course, Recipients
 from prakerja.simulation.spending import Spending
 from registrations import funnel
 from registrations.funnel import WIB, View

@@ -66,10 +66,7 @@ def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leav
         ("closes_at", "–"),
         ("quota", "–"),
     ]
-    assert (
-        plan(opens_at=CLOSES + timedelta(days=4), closes_at=CLOSES + timedelta(days=5)).number
-        == 3
-    )
+    assert plan(opens_at=CLOSES + timedelta(days=4), closes_at=CLOSES + timedelta(days=5)).number == 3
 
 
 @pytest.mark.parametrize(

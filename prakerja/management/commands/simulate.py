@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from foundation.processes import ProcessDied
 from prakerja.simulation import drive, programme, recipients, selection
+from prakerja.simulation.calls import Astray
 from prakerja.simulation.recipients import Course, RecipientPlan, Recipients
-from prakerja.simulation.spending import Astray, Spending
+from prakerja.simulation.spending import Spending
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
