@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from prakerja import account_pages, dashboard, health, mock, recipient_pages, wave_pages
 from prakerja.api import ProgrammeFunnel
+from prakerja.sandbox.api import People
 from verification.api import sms_receipts
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -37,4 +38,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 if settings.DEMO:
-    urlpatterns.append(path("mock/", mock.messages, name="mock"))
+    urlpatterns += [
+        path("mock/", mock.messages, name="mock"),
+        path("mock/langkah/", mock.step, name="mock_step"),
+    ]
+
+if settings.SANDBOX:
+    urlpatterns.append(path("api/v1/sandbox/people/", People.as_view(), name="api_sandbox_people"))

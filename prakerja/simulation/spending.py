@@ -59,7 +59,7 @@ from waves.screening import NotNow
 #: several processes have something to do.
 PARCEL, MOST, SHARE = 1000, 5000, 6
 #: Calls over HTTP follow each other, so these parcels are small.
-CALLING = 40
+CALLING = 150
 #: So many payouts are sent at a time.
 SENT = 5000
 #: The funnel's ledger is folded every so many seconds, and progress is told.

@@ -83,7 +83,6 @@ def test_nobody_asked_about_is_no_answer(payer: Payer):
         ("9932000000", Outcome.PAID, Outcome.REVERSED),
         ("9933000000", Outcome.PENDING, Outcome.FAILED_INACTIVE),
         ("9934000000", Outcome.PENDING, Outcome.PENDING),
-        ("9935000000", Outcome.UNKNOWN, Outcome.UNKNOWN),
         ("08992100000", Outcome.PENDING, Outcome.PAID),
     ],
 )
@@ -110,6 +109,13 @@ def test_outcomes_come_one_each_and_in_order_and_a_time_out_after_success_is_unk
 
     assert first == [Outcome.PAID, Outcome.UNKNOWN, Outcome.FAILED_INACTIVE] * 4
     assert then == [Outcome.PAID, Outcome.PAID, Outcome.FAILED_INACTIVE] * 4
+
+
+def test_an_order_of_which_nothing_is_said_stays_unknown_and_holds_up_no_other(payer: Payer):
+    orders = [order("17-1", "9935000000"), order("18-1"), order("19-1", "9934000000")]
+
+    for asked in (payer.pay, payer.outcomes, payer.outcomes):
+        assert asked(orders) == [Outcome.UNKNOWN, Outcome.PAID, Outcome.PENDING]
 
 
 def test_the_same_reference_is_the_same_payment(payer: Payer):

@@ -18,7 +18,7 @@ def orders(*accounts: str) -> list[Order]:
 
 def test_the_ledger_and_the_daily_file_tell_of_each_payer_what_it_did():
     with serving() as server:
-        HttpPayer(server.url + "/bni").pay(orders("1234567890", "9931000000", "9923000000"))
+        HttpPayer(server.url + "/bni").pay(orders("1234567890", "9931000000", "9923000000", "9934000000"))
         HttpPayer(server.url + "/bri").pay([Order("99-1", "123456789012345", "1", 50_000)])
         day = datetime.now(WIB).date().isoformat()
 
@@ -29,6 +29,7 @@ def test_the_ledger_and_the_daily_file_tell_of_each_payer_what_it_did():
         ("bni", "17-1", 1, 0),
         ("bni", "18-1", 1, 1),
         ("bni", "19-1", 0, 0),
+        ("bni", "20-1", 0, 0),  # not decided: it stands in no statement
         ("bri", "99-1", 1, 0),
     ]
     rows = statement.splitlines()
