@@ -55,11 +55,11 @@ from waves import revocation
 from waves.models import Decree
 from waves.screening import NotNow
 
-#: So many recipients wait in a parcel, and at most so many act in one transaction; when few are left, a share of them, so that
-#: several processes have something to do.
+#: So many recipients wait in a parcel; several parcels, so many people at most, act at once; and when few are left, a share of
+#: them, so that every process has something to do.
 PARCEL, MOST, SHARE = 1000, 5000, 6
-#: Calls over HTTP follow each other, so these parcels are small.
-CALLING = 150
+#: The same where partners call: one after the other, over HTTP.
+CALLING, MOST_CALLING = 10, 150
 #: So many payouts are sent at a time.
 SENT = 5000
 #: The funnel's ledger is folded every so many seconds, and progress is told.
@@ -207,13 +207,11 @@ class Spending:
         match step.deed:
             case Deed.ACT:
                 [acting] = step.queues
-                size = max(PARCEL, min(MOST, outstanding([acting]) // SHARE))
-                found = work_off(acting, size=size, service=None, act=self._act)
+                found = work_off(acting, size=_share(acting, PARCEL, MOST), service=None, act=self._act)
             case Deed.CALL:
                 [calling] = step.queues
-                found = work_off(
-                    calling, size=CALLING, service=None, act=lambda claim: self._call(claim, step.era, partners)
-                )
+                size = _share(calling, CALLING, MOST_CALLING)
+                found = work_off(calling, size=size, service=None, act=lambda claim: self._call(claim, step.era, partners))
             case Deed.SEND:
                 at = ERAS[step.era]
                 found = sum(
@@ -607,6 +605,11 @@ def _help(spending: Spending) -> None:
     """What a process beside the first one does."""
     for _ in spending.work():
         pass
+
+
+def _share(queue: str, parcel: int, most: int) -> int:
+    """How many of those who wait there are taken in hand at once."""
+    return max(parcel, min(most, outstanding([queue]) // SHARE))
 
 
 def _by(items: Iterable[int], key: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:

@@ -63,6 +63,26 @@ def test_a_warning_goes_out_7_3_and_1_days_before(before, kind):
     assert [notice.kind for notice in Notice.objects.filter(kind__startswith="days")] == ([kind] if kind else [])
 
 
+def test_a_decree_that_was_not_announced_in_earnest_lapses_without_a_word():
+    draw = make_published(count=6, quota=3)
+    decree = naming.issue(draw, by="PMO", at=TOLD)
+    naming.announce(draw, at=TOLD, in_earnest=False)
+    [buyer] = buy(1)
+    assert revoke_all(at=END + timedelta(days=2000)) == 0, "it has no end of its own"
+
+    revoked = [revocation.lapse(decree, buy_by=END, size=1) for _ in range(3)]
+
+    assert revoked == [1, 1, 0]
+    assert set(Recipient.objects.filter(ended_at=END, ended_because=DropOff.REVOKED).values_list("pk", flat=True)) == set(
+        Recipient.objects.exclude(pk=buyer).values_list("pk", flat=True)
+    )
+    assert not Notice.objects.exists()
+    decree.refresh_from_db()
+    assert (decree.buy_by, decree.lapsed_at) == (END, END)
+    assert revoke_all(at=END + timedelta(days=2000)) == 0
+    assert revocation.issue(draw.wave, by="PMO", at=END).names == 2
+
+
 def test_who_buys_before_the_warning_is_sent_does_not_get_it():
     make_announced(count=6, quota=3)
     postbox = Postbox()
