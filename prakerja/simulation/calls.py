@@ -32,6 +32,8 @@ from registrations.regions import WIB
 from trainings import cancelling, completing, purchasing, redeeming
 
 COMMIT = "/api/v1/integration/payment/redeem-code/commit"
+#: What the answer says of a redeem code that was used.
+USED = 1
 TOKEN = "/api/v1/oauth/token"  # noqa: S105 - where one is asked for
 NAME = "simulasi"
 SCOPES = (Scope.PURCHASES_WRITE, Scope.COMPLETIONS_WRITE, Scope.PAYOUTS_WRITE)
@@ -126,8 +128,9 @@ class ByApi:
             said = signature.Given(provider, str(int(time())), "", "POST", COMMIT, body)
             mac = signature.sign(self._sign_key(provider), signature.text(said, body))
             headers = {"client-code": provider, "timestamp": said.timestamp, "signature": mac}
-            answer = self._post(COMMIT, body, headers, use.at)
-            if not answer["success"]:
+            answer = self._post(COMMIT, body, headers, use.at, refused=409)
+            # Who told it before, and died before the answer, is refused now: the data say that it was done.
+            if not answer["success"] and answer["data"]["status"] != USED:
                 raise Astray(f"{COMMIT}: {answer['message']}")
 
     def complete(self, completions: Sequence[completing.Completion], provider: str, now: datetime) -> None:
@@ -167,7 +170,10 @@ class ByApi:
             raise Astray(f"{path}: {refused[0]['problem'].get('type')}")
         return [result["result"] for result in results]
 
-    def _post(self, path: str, body: bytes, headers: dict[str, str], at: datetime | None = None) -> Any:
+    def _post(
+        self, path: str, body: bytes, headers: dict[str, str], at: datetime | None = None, *, refused: int | None = None
+    ) -> Any:
+        """The content of a good answer, or of one that refuses it in this way."""
         simulated = {"X-Simulated-At": at.isoformat()} if at else {}
         said = {"Content-Type": "application/json", "Accept": "application/json"} | simulated | headers
         try:
@@ -177,10 +183,11 @@ class ByApi:
         except (HTTPException, OSError) as error:
             self._line.close()  # the next call opens it again
             raise Unavailable(type(error).__name__) from None
-        if answer.status in (401, 409, 429) or answer.status >= 500:
+        # With a Retry-After it may go well later: the same call is being worked on, say (409).
+        if answer.status == 401 or answer.status >= 500 or "Retry-After" in answer.headers:
             self._tokens.clear()
             raise Unavailable(f"{path}: {answer.status}", retry_after=float(answer.headers.get("Retry-After", 1)))
-        if answer.status >= 300:
+        if answer.status >= 300 and answer.status != refused:
             raise Astray(f"{path}: {answer.status}")
         return json.loads(content)
 
