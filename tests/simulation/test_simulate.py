@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from foundation.models import Work
 from prakerja.simulation import drive, programme, selection
@@ -200,6 +201,14 @@ def test_the_same_seed_lives_the_same_life_and_another_one_another():
 
     assert lives[0] == lives[1]
     assert lives[0] != lives[2]
+
+
+@pytest.mark.django_db
+def test_a_database_without_all_tables_is_refused():
+    MigrationRecorder(connection).record_unapplied("trainings", "0003_seats_given_back")
+
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
+        simulate("--registrants", "10")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,6 +5,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from partners.models import Partner
+from prakerja.simulation import drive
 from registrations.stages import Stage
 from tests.people import make_registrants
 from tests.trainings.cast import (
@@ -124,6 +125,20 @@ def test_the_recount_sees_what_got_past_the_triggers():
         cursor.execute("SET session_replication_role = origin")
 
     assert {difference.what for difference in accounts.recount()} == {"balance", "paid", "paid back", "takings", "seats"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_forgets_everybody_gives_their_seats_back():
+    training = make_training(seats=5)
+    buy(make_recipients(2))
+    training.refresh_from_db()
+    assert training.taken == 2
+
+    drive.forget_everything()
+
+    training.refresh_from_db()
+    assert training.taken == 0
+    assert accounts.recount() == []
 
 
 def test_the_triggers_go_and_come_back():

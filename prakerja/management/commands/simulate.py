@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from tqdm import tqdm
 
 from foundation.processes import ProcessDied
@@ -92,6 +94,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
             raise CommandError("Made-up people do not belong into production.")
+        migrations = MigrationExecutor(connection)
+        if migrations.migration_plan(migrations.loader.graph.leaf_nodes()):
+            raise CommandError("The database is not that of this version: run manage.py migrate first.")
         if options["reset"]:
             drive.forget_everything()
         scale: Fraction = options["scale"] or Fraction(options["registrants"], programme.REGISTERED)
