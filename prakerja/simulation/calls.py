@@ -184,7 +184,7 @@ class ByApi:
             self._line.close()  # the next call opens it again
             raise Unavailable(type(error).__name__) from None
         # With a Retry-After it may go well later: the same call is being worked on, say (409).
-        if answer.status == 401 or answer.status >= 500 or "Retry-After" in answer.headers:
+        if answer.status in (401, 429) or answer.status >= 500 or "Retry-After" in answer.headers:
             self._tokens.clear()
             raise Unavailable(f"{path}: {answer.status}", retry_after=float(answer.headers.get("Retry-After", 1)))
         if answer.status >= 300 and answer.status != refused:
