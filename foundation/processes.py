@@ -4,16 +4,22 @@ import gc
 import os
 import pickle
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import ForkContext, SpawnContext
 from threading import Thread
 from typing import TypeVar
 
 import django
+from django.db import connections
 from django.utils import translation
+
+#: A forked process has at once all that this one has loaded; macOS's own libraries do not stand it.
+CONTEXT: ForkContext | SpawnContext = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,8 +35,8 @@ def in_order(act: Callable[[Item], Result], items: Iterable[Item], *, workers: i
     if workers == 1:
         yield from map(act, items)
         return
-    # Not forked: a copy of this process would share its connections.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (translation.get_language(),))
+    connections.close_all()  # a copy of this process would share them
+    pool = ProcessPoolExecutor(workers, CONTEXT, _begin, (translation.get_language(),))
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -49,10 +55,11 @@ def beside(act: Callable[[Item], None], item: Item, *, processes: int) -> Iterat
 
     When the body is stopped (Ctrl-C, an error), they are ended. Raises `ProcessDied` at the end when one of them failed.
     """
-    context = get_context("spawn")
     # Unpickled when Django is set up there, for it may hold models.
     task = pickle.dumps((act, item))
-    helpers = [context.Process(target=_act_beside, args=(task,), daemon=True) for _ in range(processes)]
+    helpers = [CONTEXT.Process(target=_act_beside, args=(task,), daemon=True) for _ in range(processes)]
+    if helpers:
+        connections.close_all()  # a copy of this process would share them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     for helper in helpers:
         helper.start()

@@ -10,6 +10,5 @@ class PartnersConfig(AppConfig):
 
     def ready(self) -> None:
         from partners import checks
-        from partners import schema as schema  # its extensions are found by their being loaded
 
         register(checks.production_is_no_sandbox)

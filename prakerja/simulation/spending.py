@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import cached_property
+from importlib import import_module
 from itertools import groupby
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
@@ -182,6 +184,7 @@ class Spending:
     def drive(self, *, workers: int, tick: Callable[[], None]) -> None:
         """Go on until nothing is left to do, so many processes at once; `tick` is called every five seconds."""
         begin(self)
+        import_module(settings.ROOT_URLCONF)  # all of them serve the site: what they share is loaded before
         with beside(_help, self, processes=workers - 1):
             ticked = time.monotonic()
             for _ in self.work():

@@ -10,7 +10,7 @@ import pytest
 from foundation.work import outstanding
 from registrations import funnel
 from registrations.models import PersonalData, Registrant
-from tests.processes import running, wait_until
+from tests.processes import children_of, gone, running, wait_until
 from tests.registrations.test_intake_file import row, text_of
 
 PEOPLE = 80_000
@@ -21,21 +21,6 @@ def people(tmp_path_factory):
     path = tmp_path_factory.mktemp("intake") / "people.csv"
     path.write_text(text_of([row(number) for number in range(1, PEOPLE + 1)]))
     return path
-
-
-def workers_of(main: int) -> list[int]:
-    """The process ids of the workers that a process has started, as long as it lives."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "command="], capture_output=True, text=True, check=True
-    )
-    fields = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, parent, command in fields if int(parent) == main and "spawn_main" in command]
-
-
-def alive(pids: list[int]) -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=", "-o", "stat="], capture_output=True, text=True, check=True)
-    states = dict(line.split() for line in listed.stdout.splitlines())
-    return [pid for pid in pids if not states.get(str(pid), "Z").startswith("Z")]
 
 
 def kill_the_intake(main: subprocess.Popen[bytes], workers: list[int]) -> int:
@@ -61,11 +46,11 @@ def test_an_intake_that_ends_in_the_middle_goes_on_when_it_is_run_again(people, 
 
     with running(*command, log=log) as first:
         wait_until(Registrant.objects.exists, seconds=60, what="the first people are registered")
-        workers = workers_of(first.pid)
+        workers = children_of(first.pid)
         code = end(first, workers)
         assert first.wait(20) == code, log.read_text()
         ended_at = time.monotonic()
-        wait_until(lambda: not alive(workers), seconds=10, what="the workers end by themselves")
+        wait_until(lambda: all(map(gone, workers)), seconds=10, what="the workers end by themselves")
     registered = Registrant.objects.count()
     with running(*command, log=tmp_path / "second.log") as second:
         assert second.wait(120) == 0, (tmp_path / "second.log").read_text()
