@@ -122,6 +122,26 @@ def approve(batch: Batch, *, by: User, sha256: str, at: datetime) -> None:
             enqueue(queue(batch.payer), ids)
 
 
+def refuse(batch: Batch, *, why: str, at: datetime) -> None:
+    """Give free again what a batch holds that nobody has approved. Raises `NotNow`."""
+    with transaction.atomic():
+        # Held, so that an approval comes before or after, and not in between.
+        batch = _locked(batch)
+        if batch.approved_at:
+            raise NotNow(_("Somebody has approved this already."))
+        stop([batch.pk], why=why)
+        withdraw(batch, at=at)
+
+
+def halt(batch: Batch, *, why: str) -> None:
+    """Send nothing more of a batch that is being sent. Raises `NotNow`."""
+    with transaction.atomic():
+        batch = _locked(batch)
+        if not batch.approved_at or batch.stopped:
+            raise NotNow(_("The batch is not being sent."))
+        stop([batch.pk], why=why)
+
+
 def withdraw(batch: Batch, *, at: datetime) -> int:
     """Give free again what has not been sent of a batch that is not approved, or was stopped; return how many. Raises `NotNow`."""
     with transaction.atomic(), connection.cursor() as cursor:

@@ -17,7 +17,17 @@ from partners.models import Partner
 from partners.scopes import Scope
 
 
-class PartnerView(APIView):
+class InEnglish(APIView):
+    """Programs read English only, whatever language a browser has chosen."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with translation.override("en"):
+            response = super().dispatch(request, *args, **kwargs)
+        response.headers["Content-Language"] = "en"
+        return response
+
+
+class PartnerView(InEnglish):
     """An endpoint for partners with a token.
 
     `scopes` names the scope of each method; what it does not name is refused. `query` is the form of the query parameters, or
@@ -34,13 +44,6 @@ class PartnerView(APIView):
     def partner(self) -> Partner:
         """Whose call it is."""
         return partner_of(self.request)
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # Programs read English only, whatever language a browser has chosen.
-        with translation.override("en"):
-            response = super().dispatch(request, *args, **kwargs)
-        response.headers["Content-Language"] = "en"
-        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.perform_authentication(request)

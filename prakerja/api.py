@@ -8,6 +8,7 @@ from rest_framework.authentication import BasicAuthentication, SessionAuthentica
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from partners.api import InEnglish
 from partners.auth import Bearer, StaffOrScope
 from partners.scopes import Scope
 from registrations.api import FunnelView
@@ -51,7 +52,7 @@ class FunnelOut(serializers.Serializer[Any]):
     rungs = RungOut(many=True)
 
 
-class ProgrammeFunnel(FunnelView):
+class ProgrammeFunnel(InEnglish, FunnelView):
     """How many people stand on each rung."""
 
     authentication_classes = [BasicAuthentication, SessionAuthentication, Bearer]

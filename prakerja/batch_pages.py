@@ -249,12 +249,7 @@ def _refuse(request: HttpRequest, batch: Batch, now: datetime) -> str:
     """Another one's batch is refused, one's own is taken back."""
     reason = _reason(request)
     with transaction.atomic():
-        # Held, so that an approval comes before or after, and not in between.
-        batch = Batch.objects.select_for_update().get(pk=batch.pk)
-        if batch.approved_at:
-            raise NotNow(_("Somebody has approved this already."))
-        batching.stop([batch.pk], why=reason)
-        batching.withdraw(batch, at=now)
+        batching.refuse(batch, why=reason, at=now)
         name = Name.BATCH_WITHDRAWN if batch.maker_id == user_of(request).pk else Name.BATCH_REFUSED
         deeds.note(name, about(batch.pk), by=user_of(request), told=reason)
     return _("What it held can be proposed again.")
@@ -263,10 +258,7 @@ def _refuse(request: HttpRequest, batch: Batch, now: datetime) -> str:
 def _stop(request: HttpRequest, batch: Batch, now: datetime) -> str:
     reason = _reason(request)
     with transaction.atomic():
-        batch = Batch.objects.select_for_update().get(pk=batch.pk)
-        if not batch.approved_at or batch.stopped:
-            raise NotNow(_("The batch is not being sent."))
-        batching.stop([batch.pk], why=reason)
+        batching.halt(batch, why=reason)
         deeds.note(Name.BATCH_STOPPED, about(batch.pk), by=user_of(request), told=reason)
     return _("Stopped. Nothing more of it is sent; what has been sent is followed up.")
 

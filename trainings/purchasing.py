@@ -14,10 +14,11 @@ from django.db.backends.utils import CursorWrapper
 from foundation.pg import array, instants, timestamptz
 from partners import webhooks
 from registrations import ladder
+from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from trainings import holding, terms
 from trainings.literals import texts
-from trainings.models import Transfer
+from trainings.models import Training, Transfer
 
 #: A platform's reference: its invoice number, in printable ASCII.
 REFERENCE = re.compile(r"[!-~]{1,64}", re.ASCII)
@@ -130,6 +131,16 @@ def buy(
         _move(wanted[reference] for reference in bought)
         _tell(platform, wanted, offers, bought)
     return [_result(order, outcome, offers, bought, before) for order, outcome in zip(orders, outcomes, strict=True)]
+
+
+def foresee(training: Training, registrant: Registrant, *, at: datetime) -> Outcome:
+    """What would become of an order of theirs then, as things stand; nothing is held."""
+    limited = training.seats is not None
+    offer = _Offer(training.pk, training.code, training.price, training.valid_from, training.valid_until, limited)
+    with connection.cursor() as cursor:
+        buyers = _buyers(cursor, {registrant.pk: (registrant.stage, registrant.drop_off)})
+    seats = {} if training.seats is None else {training.pk: training.seats - training.taken}
+    return _decide(Order(registrant.pk, training.code, "-", at), offer, buyers.get(registrant.pk), seats, None)
 
 
 #: Who bought what by a reference: registrant and training; and the purchase.

@@ -87,7 +87,7 @@ def training_page(request: HttpRequest, registrant: Registrant, id: int) -> Http
     context = {
         "training": training,
         "owned": _live(_purchases_of(registrant, training)),
-        "refused": _foreseen(training, registrant, mine, now),
+        "refused": _foreseen(training, registrant, now),
         **mine,
     }
     return render(request, "registrants/training.html", context)
@@ -135,27 +135,16 @@ def _buy_page(
         "training": training,
         "order": _references(registrant, training, len(before))[-1],
         "left_after": money.balance - training.price if money else None,
-        "refused": refused or _foreseen(training, registrant, mine, now),
+        "refused": refused or _foreseen(training, registrant, now),
         **mine,
     }
     return render(request, "registrants/buy.html", context, status=409 if refused else 200)
 
 
-def _foreseen(training: Training, registrant: Registrant, mine: dict[str, Any], now: datetime) -> str:
+def _foreseen(training: Training, registrant: Registrant, now: datetime) -> str:
     """Why it cannot be bought as things stand now, by the name of the outcome; so nobody presses a button in vain."""
-    found, money = mine["membership"], mine["statement"]
-    if found is None or money is None:
-        return Outcome.NOT_A_RECIPIENT.name
-    is_late = registrant.stage == Stage.SELECTED and found.buy_by and now > found.buy_by
-    problems = (
-        (Outcome.ENDED, found.ended_at),
-        (Outcome.NOT_ON_SALE, not training.valid_from <= now < training.valid_until),
-        (Outcome.TOO_LATE, is_late),
-        (Outcome.BALANCE_EXPIRED, now >= money.use_by),
-        (Outcome.BALANCE_TOO_LOW, training.price > money.balance),
-        (Outcome.SOLD_OUT, training.seats is not None and training.taken >= training.seats),
-    )
-    return next((outcome.name for outcome, holds in problems if holds), "")
+    foreseen = purchasing.foresee(training, registrant, at=now)
+    return "" if foreseen is Outcome.BOUGHT else foreseen.name
 
 
 def _purchases_of(registrant: Registrant, training: Training) -> list[Purchase]:

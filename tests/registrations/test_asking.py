@@ -67,7 +67,9 @@ def test_the_api_tells_the_rungs_and_the_reasons(people, staff):
 
 
 def test_the_api_is_for_staff(client):
-    assert client.get("/api/v1/funnel/").status_code == 401
+    stranger = client.get("/api/v1/funnel/")
+    assert stranger.status_code == 401
+    assert stranger.json()["detail"] == "Authentication credentials were not provided."
     user = get_user_model().objects.create_user("siapa", password="a long password")
     client.force_login(user)
     assert client.get("/api/v1/funnel/").status_code == 403

@@ -263,7 +263,9 @@ def test_purchases_are_listed_in_pages_and_filtered(tokopedia):
     first = tokopedia.get("/api/v1/purchases/?limit=3").json()
     rest = tokopedia.get(first["next"]).json()
 
-    assert [purchase["redeem_code"] for purchase in first["items"] + rest["items"]] == codes[::-1]
+    newest_first = list(Purchase.objects.order_by("-id").values_list("redeem_code", flat=True))
+    assert [purchase["redeem_code"] for purchase in first["items"] + rest["items"]] == newest_first
+    assert len(first["items"]) == 3
     assert rest["next"] is None
     assert {purchase["redeem_code"] for purchase in items(tokopedia, "purchases/?state=redeemed")} == set(codes[:2])
     [one] = items(tokopedia, f"purchases/?redeem_code={codes[0]}")
