@@ -84,6 +84,7 @@ def freeze(wave: Wave, *, at: datetime) -> Draw:
         cursor.execute("SELECT nextval('waves_draw_id_seq')")
         [id] = cursor.fetchone()
         tickets = _give_tickets(cursor, id, wave, rooms, with_households=cap is not None)
+        _count_anew(cursor, "waves_ticket")
         if not tickets:
             raise NotNow(_("Nobody in wave %(wave)s is eligible.") % {"wave": wave.number})
         sink = _ListSink()
@@ -146,6 +147,11 @@ def _taken_of_rooms(cursor: CursorWrapper, draw: Draw) -> dict[int, int]:
         [draw.pk],
     )
     return dict(cursor.fetchall())
+
+
+def _count_anew(cursor: CursorWrapper, table: str) -> None:
+    """Without statistics that know of this draw, PostgreSQL takes it for one row, and joins a million rows to it one by one."""
+    cursor.execute(f"ANALYZE {table}")
 
 
 def _ready_to_freeze(wave: Wave, at: datetime) -> Screening:
@@ -311,6 +317,7 @@ def run(draw: Draw, *, signature: bytes, at: datetime) -> None:
             cursor.execute("SET LOCAL work_mem = '512MB'")
             _put_in_order(cursor, draw, order)
             draw.cut_offs = _take(cursor, draw)
+            _count_anew(cursor, "waves_place")
             draw.selected = sum(cut_off["taken"] for cut_off in draw.cut_offs)
             taken = _taken_of_rooms(cursor, draw) if draw.rooms else {0: draw.selected}
             draw.inclusion = [one | {"taken": taken.get(one["room"], 0)} for one in draw.inclusion]

@@ -63,6 +63,7 @@ def screen(wave: Wave, *, at: datetime) -> Screening:
             [wave.number],
         )
         cursor.execute("DROP TABLE screened")
+        cursor.execute("ANALYZE waves_ineligible")  # else a freeze right after this one takes them for one row
         screening = Screening.objects.create(
             wave=wave,
             rule_set=plan.rule_set,
