@@ -33,8 +33,8 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "signup", signup.measure
     yield "spending", lambda: spending.measure(people)
     yield "api", api.measure
-    yield "screening", lambda: screening.measure(5 * people)
-    yield "draw", lambda: draw.measure(12 * people)
+    yield "screening", lambda: screening.measure(5 * min(people, 1_000_000))
+    yield "draw", lambda: draw.measure(12 * min(people, 1_000_000))
 
 
 def ratios(figures: Figures) -> Figures:

@@ -19,6 +19,8 @@ from prakerja.embedded.servers import PROJECT
 
 BUILD = PROJECT / "build"
 RUNS = ("calm", "trouble", "chaos")
+#: How many times as long as calm a run in trouble may take.
+SLOWER_AT_MOST = 1.5
 
 
 def main() -> None:
@@ -64,13 +66,18 @@ def every(options: argparse.Namespace) -> dict[str, Any]:
     reports: dict[str, Any] = {"people": options.people, "seed": options.seed, "broken": []}
     for name in RUNS:
         path = options.report.with_suffix(f".{name}.json")
+        path.unlink(missing_ok=True)  # a run that breaks off leaves none
         same = ["--people", str(options.people), "--seed", str(options.seed), "--lease", str(options.lease)]
         subprocess.run([sys.executable, "-m", "chaos", *same, "--only", name, "--report", str(path)], cwd=PROJECT)
+        if not path.exists():
+            sys.exit(f"the run {name} did not come to its end")
         reports[name] = json.loads(path.read_text())
         reports["broken"] += [f"{name}: {promise}" for promise in reports[name]["broken"]]
     calm, trouble = reports["calm"]["wall_s"], reports["trouble"]
     # Without the outage of Dukcapil, about which no programme can do anything.
     reports["trouble_ratio"] = (trouble["wall_s"] - trouble["downtime_s"]["dukcapil"]) / calm
+    if reports["trouble_ratio"] > SLOWER_AT_MOST:
+        reports["broken"].append(f"trouble: {reports['trouble_ratio']:.2f} times as long as without")
     return reports
 
 

@@ -166,9 +166,8 @@ class Rig:
     def kill_worker(self, rng: random.Random) -> None:
         """One of: a supervisor with all below it, the Celery worker below a supervisor, or one process of its pool."""
         name = rng.choice(self.workers)
-        supervisor = self._children.get(name)
-        if supervisor is None or supervisor.poll() is not None:
-            return
+        self.mind()
+        supervisor = self._children[name]
         depth = rng.randrange(3)
         below = _descendants(supervisor.pid)
         if depth == 0 or len(below) < 2:

@@ -166,6 +166,8 @@ def _drive(
                     return
             except Error:
                 connection.close()  # PostgreSQL was killed, perhaps under our own hands
+                if time.monotonic() - start > LONGEST:
+                    raise
                 time.sleep(0.2)
 
 

@@ -92,6 +92,11 @@ class _Sender:
 _sender = _Sender()
 
 
+def drain() -> None:
+    """At the end of a process: wait, but not for long, until what is due has been sent."""
+    _sender.drain(LAST_WAIT)
+
+
 def _anew() -> None:
     """A forked process has no thread, and perhaps somebody else's lock."""
     global _sender
@@ -99,4 +104,4 @@ def _anew() -> None:
 
 
 os.register_at_fork(after_in_child=_anew)
-atexit.register(lambda: _sender.drain(LAST_WAIT))
+atexit.register(drain)

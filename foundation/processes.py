@@ -11,12 +11,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import ForkContext, SpawnContext
+from multiprocessing.util import Finalize
 from threading import Thread
 from typing import TypeVar
 
 import django
 from django.db import connections
 from django.utils import translation
+
+from foundation import hints
 
 #: A forked process has at once all that this one has loaded; macOS's own libraries do not stand it.
 CONTEXT: ForkContext | SpawnContext = get_context("fork") if sys.platform == "linux" else get_context("spawn")
@@ -28,9 +31,9 @@ Result = TypeVar("Result")
 def in_order(act: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
     """`act` on each item, in so many processes at once; the results in the order of the items.
 
-    With one worker all is done in this process. No more than a few items are in hand at any time. When the caller stops
-    early (Ctrl-C, an error), what is in hand is finished, and no more. Raises `BrokenProcessPool` when a process dies, and
-    whatever `act` raises.
+    With one worker all is done in this process; with more, `items` must not ask the database. No more than a few items are in
+    hand at any time. When the caller stops early (Ctrl-C, an error), what is in hand is finished, and no more. Raises
+    `BrokenProcessPool` when a process dies, and whatever `act` raises.
     """
     if workers == 1:
         yield from map(act, items)
@@ -106,6 +109,9 @@ def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item
 
 
 def _begin(language: str | None) -> None:
+    # Of a forked process these are its parent's: what to do when it is told to end, and at its end.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Finalize(None, hints.drain, exitpriority=1)
     Thread(target=_end_with_the_parent, daemon=True).start()
     django.setup()
     for_batches()

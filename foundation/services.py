@@ -4,6 +4,7 @@
 in records per second (none: no bound). What a service must be able to do is a Protocol in the module of its kind.
 """
 
+import os
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,10 @@ class Unavailable(Exception):
 def get(name: str) -> Any:
     """The service of this name as `settings.SERVICES` configures it, one object a process."""
     return build(settings.SERVICES[name])
+
+
+#: A forked process has no threads of a client that its parent has built.
+os.register_at_fork(after_in_child=get.cache_clear)
 
 
 def build(config: dict[str, Any]) -> Any:

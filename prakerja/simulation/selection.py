@@ -69,14 +69,17 @@ def _join(wave: Wave, joiners: int, seed: int) -> None:
     """Let so many of those who are verified and were not selected join; which ones, the seed says."""
     if wave.draws.exists() or Application.objects.filter(wave=wave).count() >= joiners:
         return
-    with connection.cursor() as cursor:
+    # Millions: they stay in the database until it is their turn.
+    with connection.chunked_cursor() as cursor:
         cursor.execute(
             """
             SELECT id, least(greatest(phone_verified_at, %(opens)s) + (id %% 3600) * interval '1 s',
                              %(closes)s - interval '1 microsecond')
-            FROM registrations_registrant
-            WHERE stage = %(stage)s AND phone_verified_at < %(closes)s
-            ORDER BY uuid_hash_extended(reference, %(seed)s) LIMIT %(joiners)s
+            FROM (
+                SELECT id, phone_verified_at FROM registrations_registrant
+                WHERE stage = %(stage)s AND phone_verified_at < %(closes)s
+                ORDER BY uuid_hash_extended(reference, %(seed)s) LIMIT %(joiners)s
+            ) joining ORDER BY id
             """,
             {
                 "opens": wave.opens_at,
@@ -86,10 +89,9 @@ def _join(wave: Wave, joiners: int, seed: int) -> None:
                 "joiners": joiners,
             },
         )
-        people = sorted(cursor.fetchall())
-    for start in range(0, len(people), BATCH):
-        ids, instants = zip(*people[start : start + BATCH], strict=True)
-        joining.join(wave.number, ids, at=instants)
+        while people := cursor.fetchmany(BATCH):
+            ids, instants = zip(*people, strict=True)
+            joining.join(wave.number, ids, at=instants)
 
 
 def _select(wave: Wave, accepted: int) -> None:
