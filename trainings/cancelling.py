@@ -1,4 +1,4 @@
-"""Cancelling: before a training is completed, the platform may take it back; the price goes back to the balance."""
+"""Cancelling: the price goes back to the balance. A recipient may until the code is used, the platform until it is completed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,11 +27,15 @@ class Outcome(Enum):
     ALREADY = "already"
     #: Or another platform's: that is not told.
     UNKNOWN = "unknown"
+    #: Who attends a training to its end and then has the money back has had it for nothing.
+    USED = "used"
     COMPLETED = "completed"
 
 
-def cancel(cancellations: Sequence[Cancellation], *, platform: str) -> list[Outcome]:
-    """Cancel these purchases of the platform's trainings; one outcome each, in order.
+def cancel(cancellations: Sequence[Cancellation], *, platform: str, unused_only: bool = False) -> list[Outcome]:
+    """Cancel these purchases of the platform's trainings; `unused_only`, as recipients may: unless the code was used.
+
+    One outcome each, in order.
 
     Money and seat go back by trigger. Who has no other training then is held by that reason, until they buy one.
     """
@@ -41,7 +45,7 @@ def cancel(cancellations: Sequence[Cancellation], *, platform: str) -> list[Outc
         outcomes = []
         for redeem_code, at in cancellations:
             purchase = held.get(redeem_code)
-            outcome = _decide(purchase)
+            outcome = _decide(purchase, unused_only)
             if outcome is Outcome.CANCELLED and purchase:
                 gone[redeem_code] = max(at, purchase.bought_at)
                 held[redeem_code] = purchase._replace(state=State.CANCELLED)
@@ -63,12 +67,17 @@ def cancel(cancellations: Sequence[Cancellation], *, platform: str) -> list[Outc
     return outcomes
 
 
-def _decide(purchase: holding.Held | None) -> Outcome:
+def _decide(purchase: holding.Held | None, unused_only: bool) -> Outcome:
     if purchase is None:
         return Outcome.UNKNOWN
-    return {State.CANCELLED: Outcome.ALREADY, State.COMPLETED: Outcome.COMPLETED}.get(
-        State(purchase.state), Outcome.CANCELLED
-    )
+    match State(purchase.state):
+        case State.CANCELLED:
+            return Outcome.ALREADY
+        case State.COMPLETED:
+            return Outcome.COMPLETED
+        case State.REDEEMED | State.ATTENDING if unused_only:
+            return Outcome.USED
+    return Outcome.CANCELLED
 
 
 def _hold_back(when: dict[int, datetime]) -> None:

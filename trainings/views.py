@@ -215,11 +215,11 @@ def _steps(purchase: Purchase) -> list[tuple[str, datetime | None]]:
 
 @signed_in
 def cancel(request: HttpRequest, registrant: Registrant, id: int) -> HttpResponse:
-    """Before a training is completed, its money can come back."""
+    """Until its code is used, the money of a training can come back."""
     purchase = _own(registrant, id)
     if request.method == "POST":
         order = cancelling.Cancellation(purchase.redeem_code, pg.now())
-        [outcome] = cancelling.cancel([order], platform=purchase.platform)
+        [outcome] = cancelling.cancel([order], platform=purchase.platform, unused_only=True)
         if outcome in (cancelling.Outcome.CANCELLED, cancelling.Outcome.ALREADY):
             return redirect("purchase", id=purchase.pk)
         purchase.refresh_from_db()
@@ -229,7 +229,7 @@ def cancel(request: HttpRequest, registrant: Registrant, id: int) -> HttpRespons
     money = mine["statement"]
     context = {
         "purchase": purchase,
-        "is_completed": purchase.state == State.COMPLETED,
+        "State": State,
         "left_after": money.balance + purchase.price if money else None,
         **mine,
     }

@@ -18,7 +18,8 @@ from tests.recipients import (
     redeem_now,
     signed_in,
 )
-from trainings import accounts
+from tests.trainings.cast import cancel
+from trainings import accounts, cancelling
 from trainings.models import Balance, Purchase, Review, Training
 from waves.models import Decree
 
@@ -289,6 +290,20 @@ def test_what_is_completed_meanwhile_is_not_cancelled(me):
     assert answer.status_code == 409
     assert "can no longer be cancelled" in text_of(answer)
     assert "Cancel this training" not in page(client, f"/pelatihan/saya/{purchase.pk}/")
+
+
+def test_whose_code_is_used_cannot_be_cancelled_by_the_recipient_but_by_the_platform(me):
+    purchase = buy_now(me, make_training_now())
+    client = signed_in(me)
+    client.get(f"/pelatihan/saya/{purchase.pk}/batal/")
+    redeem_now(purchase)
+
+    answer = client.post(f"/pelatihan/saya/{purchase.pk}/batal/")
+
+    assert answer.status_code == 409
+    assert "Its code has been used. If you cannot take the training, write to Tokopedia." in text_of(answer)
+    assert "Cancel this training" not in page(client, f"/pelatihan/saya/{purchase.pk}/")
+    assert cancel([purchase.redeem_code], at=timezone.now()) == [cancelling.Outcome.CANCELLED]
 
 
 def test_a_purchase_shows_how_far_it_is_its_score_and_its_certificate():
