@@ -33,7 +33,7 @@ from trainings.models import Purchase
 from verification import status
 from waves import acts, joining, mine, planning, programme, rules, state
 from waves.mine import Membership
-from waves.models import Act, Draw, Ineligible, Plan
+from waves.models import Act, Draw, Ineligible, Plan, Screening
 from waves.randomness import MockBeacon
 from waves.screening import NotNow
 
@@ -220,7 +220,8 @@ def select(id: int, *, clock: Clock = pg.now, wait: Callable[[float], None] = ti
 def _pending_wave(id: int) -> Wave | None:
     """The wave whose result this person waits for."""
     told = Draw.objects.filter(wave=OuterRef("pk"), annulled_at=None, announced_at__isnull=False)
-    return Wave.objects.filter(~Exists(told), applications__registrant_id=id).order_by("number").last()
+    undrawn = Screening.objects.filter(wave=OuterRef("pk"), announced_at__isnull=False)
+    return Wave.objects.filter(~Exists(told), ~Exists(undrawn), applications__registrant_id=id).order_by("number").last()
 
 
 def _join(id: int, at: datetime) -> Wave:
@@ -249,8 +250,7 @@ class _Office(NamedTuple):
     wait: Callable[[float], None]
 
     def name_recipients(self, id: int) -> None:
-        if not self.wave.screenings.filter(is_current=True).exists():
-            self._act(Name.SCREEN)
+        self._act(Name.SCREEN)  # also if it was before: somebody may have joined since
         if found := Ineligible.objects.filter(wave=self.wave, registrant_id=id).first():
             said = " ".join(str(rule.says) for rule in rules.RULES.values() if rule.reason in found.reasons)
             raise NotNow(_("The rules are against it, so nothing was drawn. %(reasons)s") % {"reasons": said})

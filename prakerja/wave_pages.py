@@ -1,9 +1,11 @@
 """The programme office's pages of the waves: each with its people, its rules, and its draw, step by step."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -20,7 +22,7 @@ from registrations.regions import WIB
 from registrations.stages import DropOff
 from waves import acts, planning, programme, rules, screening, state
 from waves import draw as drawing
-from waves.models import Act, Application, Draw, Plan, RuleSet
+from waves.models import Act, Application, Draw, Plan, RuleSet, Screening
 from waves.screening import NotNow
 from waves.state import State
 
@@ -102,11 +104,14 @@ def _instant(typed: str) -> datetime:
 
 
 def _seats(typed: str) -> int:
-    """A number as people write it, with or without dots. Raises `NotNow`."""
-    digits = typed.strip().replace(".", "")
-    if not (digits.isascii() and digits.isdecimal()):
+    """A number as people write it: `800000`, `800.000` or `800,000`. Raises `NotNow`."""
+    if not _NUMBER.fullmatch(typed.strip()):
         raise NotNow(_("A number of seats is a whole number above 0."))
-    return int(digits)
+    return int(re.sub("[., ]", "", typed))
+
+
+#: Parted by threes or not at all: 1.5 is not 15. More digits no number of ours has.
+_NUMBER = re.compile(r"[0-9]{1,30}|[0-9]{1,3}([., ][0-9]{3}){1,9}")
 
 
 def _rule_set(name: str) -> RuleSet:
@@ -151,7 +156,7 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "draw_is_mock": draw is not None and drawing.is_mock(draw),
         "others": _applications(wave) - (draw.selected or 0) if draw else None,
         "pending": pending,
-        "next": None if pending else _next(wave, found, draw, screened is not None),
+        "next": None if pending else _next(found, draw, screened),
         "rules": rules.of(plan.rule_set) if plan else [],
         "rule_sets": RuleSet.objects.all(),
         "tried": _tried(request, wave),
@@ -219,10 +224,15 @@ def _tried(request: HttpRequest, wave: Wave) -> dict[str, Any] | None:
     return {"rule_set": rule_set, "eligible": found.applications - found.ineligible, "reasons": reasons}
 
 
-def _next(wave: Wave, found: State, draw: Draw | None, is_screened: bool) -> Next | None:
-    if found is State.CLOSED and not is_screened:
+def _next(found: State, draw: Draw | None, screened: Screening | None) -> Next | None:
+    if found is State.CLOSED and not screened:
         says = _("All applications are held against the rules. This can be repeated until the list is frozen.")
         return Next(Name.SCREEN, _("Screen the applications"), says)
+    if found is State.CLOSED and screened and screened.ineligible == screened.applications:
+        says = _(
+            "Nobody is eligible: there is nothing to draw. All see on their page why, and may join the next wave; no letter is sent."
+        )
+        return Next(Name.ANNOUNCE, _("Announce the result"), says)
     if found is State.CLOSED:
         says = _(
             "Each eligible application gets a ticket, and the list's hashes are published. It cannot be changed afterwards."
@@ -271,10 +281,6 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
     try:
         if not request.POST.get("sure"):
             raise NotNow(_("Tick that you have looked at the numbers."))
-        if "round" in details and not details["round"].isdecimal():
-            raise NotNow(_("There is no such round."))
-        if not all(details[field].isdecimal() for field in ("seats", "to") if field in details):
-            raise NotNow(_("A number of seats is a whole number above 0."))
         acts.ask(wave, Name(name), by=user_of(request), **_typed(Name(name), details))
         leave_note(request, _("Asked for. Another person confirms it.") if Name(name).takes_two else _("It is being done."))
     except NotNow as refusal:
@@ -283,10 +289,11 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
-    signer, seats = details.get("signer", "")[:200], int(details.get("seats", 0))
+    """What was typed in, as the step wants it. Raises `NotNow`."""
+    signer, seats = details.get("signer", "")[:200], _seats(details.get("seats", "0"))
     match name:
         case Name.COMMIT:
-            return {"round": int(details.get("round", 0))}
+            return {"round": _round(details.get("round", ""))}
         case Name.DRAW:
             return {"signature": details.get("signature", "")}
         case Name.ANNUL:
@@ -298,9 +305,16 @@ def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
         case Name.RESERVES:
             return {"seats": seats, "signer": signer}
         case Name.MOVE:
-            return {"seats": seats, "to": int(details.get("to", 0)), "reason": details.get("reason", "")}
+            return {"seats": seats, "to": _seats(details.get("to", "0")), "reason": details.get("reason", "")}
         case _:
             return {}
+
+
+def _round(typed: str) -> int:
+    """Raises `NotNow` before anybody is asked to confirm a round that never comes."""
+    if not (re.fullmatch("[0-9]{1,30}", typed) and services.get("randomness").chain.has(int(typed))):
+        raise NotNow(_("There is no such round."))
+    return int(typed)
 
 
 #: What may be typed in for a step.
@@ -310,18 +324,19 @@ _FIELDS = ("round", "signature", "reason", "signer", "seats", "to", "changes")
 @require_POST
 @staff_only
 def change(request: HttpRequest, number: int) -> HttpResponse:
-    """Another quota, or another end of the window, with its reason."""
+    """Another quota, another end of the window, or both, with the reason: all of it or nothing."""
     wave, told, now = get_object_or_404(Wave, pk=number), request.POST, timezone.now()
+    quota, closes_at, reason = told.get("quota", "").strip(), told.get("closes_at", "").strip(), told.get("reason", "")
     try:
-        if told.get("quota", "").strip().isdecimal():
-            planning.change_quota(wave, int(told["quota"]), by=user_of(request), reason=told.get("reason", ""), at=now)
-        elif told.get("closes_at", "").strip():
-            closes_at = _instant(told["closes_at"])
-            planning.extend(wave, closes_at, by=user_of(request), reason=told.get("reason", ""), at=now)
-        else:
+        if not quota and not closes_at:
             raise NotNow(_("Give a new quota, or a new closing time."))
+        with transaction.atomic():
+            if quota:
+                planning.change_quota(wave, _seats(quota), by=user_of(request), reason=reason, at=now)
+            if closes_at:
+                planning.extend(wave, _instant(closes_at), by=user_of(request), reason=reason, at=now)
         leave_note(request, _("Changed."))
-    except (NotNow, ValueError) as refusal:
+    except NotNow as refusal:
         leave_note(request, str(refusal), wrong=True)
     return redirect("office_wave", number)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from foundation.services import Unavailable
@@ -34,7 +34,8 @@ def live_draw(wave: Wave) -> Draw | None:
 def ask(wave: Wave, name: Name, *, by: User, **details: Any) -> Act:
     """Ask for an act. Raises `NotNow` when it has been asked for, or is not possible at all."""
     live = live_draw(wave)
-    if name not in (Name.SCREEN, Name.FREEZE) and live is None:
+    ends_undrawn = name is Name.ANNOUNCE and screening.keeps_all_out(wave)
+    if name not in (Name.SCREEN, Name.FREEZE) and live is None and not ends_undrawn:
         raise NotNow(_("The list of wave %(wave)s is not frozen.") % {"wave": wave.number})
     _look_at(name, details)
     attempt = live.attempt if live else Draw.objects.filter(wave=wave).count() + 1
@@ -112,6 +113,9 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
         draw.freeze(act.wave, at=at)
         return
     live = live_draw(act.wave)
+    if act.name == Name.ANNOUNCE and act.attempt > act.wave.draws.count():  # asked for without a draw
+        naming.announce_nobody(act.wave, at=at)
+        return
     if live is None or live.attempt != act.attempt:
         raise NotNow(_("The draw was annulled."))
     match Name(act.name):
@@ -140,7 +144,10 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
 
 
 def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:
-    """Do all that is confirmed; what cannot be done is noted with its reason. Return how many were done."""
+    """Do all that is confirmed; what cannot be done is noted with its reason. Return how many were done.
+
+    One that fails in a way that nobody has foreseen is noted too, and stops no other; without a database all wait.
+    """
     done = 0
     for act in Act.objects.filter(done_at=None, refused="").exclude(checker=None):
         try:
@@ -151,11 +158,21 @@ def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:
             done += 1
         except (NotNow, randomness.BadSignature) as refusal:
             Act.objects.filter(pk=act.pk).update(refused=str(refusal))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            # Its type alone: a text may quote somebody's data.
+            log.error("act %s (%s): %s", act.pk, act.name, type(error).__qualname__)
+            reason = _("an unexpected error (%(error)s), which those who run the programme must look at")
+            Act.objects.filter(pk=act.pk).update(refused=reason % {"error": type(error).__qualname__})
     return done
 
 
 def reveal(*, beacon: randomness.Beacon, at: datetime) -> int:
-    """Draw wherever the announced round has been published: nobody needs to enter it. Return how many draws were made."""
+    """Draw wherever the announced round has been published: nobody needs to enter it. Return how many draws were made.
+
+    One that fails is logged, and tried again the next time; it stops no other.
+    """
     made = 0
     waiting = Draw.objects.filter(drawn_at=None, annulled_at=None).exclude(committed_at=None)
     for one in waiting.select_related("wave"):
@@ -170,4 +187,8 @@ def reveal(*, beacon: randomness.Beacon, at: datetime) -> int:
             log.warning("round %s: %s", one.round, trouble)
         except NotNow:
             continue  # somebody was quicker
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.error("draw %s of wave %s: %s", one.attempt, one.wave_id, type(error).__qualname__)
     return made

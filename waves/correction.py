@@ -54,11 +54,12 @@ def issue(wave: Wave, changes: list[Change], *, by: str, at: datetime) -> Decree
     """Add and remove these people. Who is added takes a free seat, those of the removed among them. Raises `NotNow`."""
     with transaction.atomic():
         draw = seats.decided(wave)
+        others = list(seats.being_drawn(besides=draw)) if any(change.sign == "+" for change in changes) else []
         old = draw.decrees.get(kind=Decree.Kind.RECIPIENTS)
         writer = Writer(Decree.Kind.CORRECTION, draw, by=by, at=at, corrects=old)
         people = {change: _find(draw, change.who) for change in changes}
         removed = _removed(draw, [(change, people[change]) for change in changes if change.sign == "-"])
-        added = _added([(change, people[change]) for change in changes if change.sign == "+"])
+        added = _added(others, [(change, people[change]) for change in changes if change.sign == "+"])
         if removed:
             revocation.end(removed, DropOff.REMOVED, decree_id=writer.id, at=at)
             writer.add("-", removed)
@@ -115,7 +116,9 @@ def _removed(draw: Draw, people: list[tuple[Change, Named]]) -> list[Named]:
     return found
 
 
-def _added(people: list[tuple[Change, Named]]) -> list[Named]:
+def _added(others: list[Draw], people: list[tuple[Change, Named]]) -> list[Named]:
+    """With the reason. Raises `NotNow` unless all can be selected, and none holds a ticket of one of the other draws."""
+    elsewhere = _tickets(others, [one.registrant_id for _, one in people])
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM registrations_registrant WHERE id = ANY (%s::bigint[]) AND stage = %s FOR NO KEY UPDATE",
@@ -125,4 +128,16 @@ def _added(people: list[tuple[Change, Named]]) -> list[Named]:
     for change, one in people:
         if one.registrant_id not in ready:
             raise NotNow(_("%(who)s is not fully verified, or was selected before.") % {"who": change.who})
+        if wave := elsewhere.get(one.registrant_id):
+            raise NotNow(
+                _("%(who)s holds a ticket of wave %(wave)s: add them when its result is announced.")
+                % {"who": change.who, "wave": wave}
+            )
     return [one._replace(reason=change.reason) for change, one in people]
+
+
+def _tickets(draws: list[Draw], ids: list[int]) -> dict[int, int]:
+    """Who holds a ticket of one of these draws, and of which wave."""
+    waves = {draw.pk: draw.wave_id for draw in draws}
+    found = Ticket.objects.filter(registrant_id__in=ids, draw_id__in=waves)
+    return {ticket.registrant_id: waves[ticket.draw_id] for ticket in found}

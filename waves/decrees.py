@@ -44,13 +44,30 @@ class Signer(NamedTuple):
 
 
 def signer() -> Signer:
-    """The first of `DECREE_KEYS` (`id:base64,id:base64`, 32 bytes each). Raises `NotNow` when there is none."""
+    """The first of `DECREE_KEYS` (`id:base64,id:base64`, 32 bytes each). Raises `NotNow` when there is none, or no key in it."""
     if not settings.DECREE_KEYS:
         if settings.PRODUCTION:
             raise NotNow(_("There is no key to sign decrees with: set DECREE_KEYS."))
         return Signer("demo", Ed25519PrivateKey.from_private_bytes(mac("decree", b"")))
-    key_id, _colon, key = settings.DECREE_KEYS.split(",")[0].strip().partition(":")
-    return Signer(key_id, Ed25519PrivateKey.from_private_bytes(base64.b64decode(key, validate=True)))
+    first = _signers()[0]
+    if first is None:
+        raise NotNow(_("The first of DECREE_KEYS is not like id:base64, with a key of 32 bytes."))
+    return first
+
+
+def _signers() -> list[Signer | None]:
+    """All of `DECREE_KEYS`, in order; None: not of their form."""
+    return [_signer(part) for part in settings.DECREE_KEYS.split(",")]
+
+
+def _signer(text: str) -> Signer | None:
+    key_id, _colon, key = text.strip().partition(":")
+    if not 0 < len(key_id) <= 40:  # what a decree has room for
+        return None
+    try:
+        return Signer(key_id, Ed25519PrivateKey.from_private_bytes(base64.b64decode(key, validate=True)))
+    except ValueError:
+        return None
 
 
 class Named(NamedTuple):
@@ -188,6 +205,9 @@ def faults(decree: Decree) -> list[str]:
         found.append("the list is not the one that was hashed")
     if statement(decree) != decree.statement:
         found.append("the statement does not say what the decree says, or what was decreed before it")
+    # An old key is taken out of the environment one day: then only the decree itself says what it was.
+    if any(key and key.key_id == decree.key_id and key.public_key != bytes(decree.public_key) for key in _signers()):
+        found.append("the key is not the office's of that id")
     try:
         Ed25519PublicKey.from_public_bytes(bytes(decree.public_key)).verify(
             bytes(decree.signature), decree.statement.encode()

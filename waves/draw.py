@@ -21,8 +21,8 @@ from django.utils.translation import gettext as _
 from foundation.sealing import seal, unseal
 from registrations.models import Wave
 from registrations.stages import Stage
-from waves import merkle
-from waves.models import Draw, ListKind, OrderBlock, Place, Plan, Screening, Ticket
+from waves import lists, merkle, screening
+from waves.models import Draw, ListKind, OrderBlock, PersonList, Place, Plan, Screening, Ticket
 from waves.randomness import Chain
 from waves.screening import NotNow
 
@@ -51,11 +51,13 @@ class Room(NamedTuple):
     seats: int
     #: Whether a registrant belongs to it, as SQL.
     condition: str
+    #: The kind of list that says so, if one does.
+    kind: ListKind | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> list["Room"]:
         return [
-            cls(number, str(entry["name"]), int(entry["seats"]), _condition(entry))
+            cls(number, str(entry["name"]), int(entry["seats"]), _condition(entry), _kind(entry))
             for number, entry in enumerate(plan.rooms, start=1)
         ]
 
@@ -63,8 +65,11 @@ class Room(NamedTuple):
 def _condition(entry: dict[str, Any]) -> str:
     if "province" in entry:
         return f"registrant.province = {int(entry['province'])}"
-    kind = ListKind(entry["list"])
-    return f"registrant.id IN (SELECT registrant_id FROM listed WHERE kind = '{kind.value}')"
+    return f"registrant.id IN (SELECT registrant_id FROM listed WHERE kind = '{ListKind(entry['list']).value}')"
+
+
+def _kind(entry: dict[str, Any]) -> ListKind | None:
+    return ListKind(entry["list"]) if "list" in entry else None
 
 
 def ticket_text(number: int) -> str:
@@ -78,23 +83,24 @@ def freeze(wave: Wave, *, at: datetime) -> Draw:
     """Give every eligible application a ticket, and write down the list, its hash and its root. Raises `NotNow`."""
     with transaction.atomic(), connection.cursor() as cursor:
         wave = Wave.objects.select_for_update().get(pk=wave.pk)
-        screening = _ready_to_freeze(wave, at)
+        screened = _ready_to_freeze(wave, at)
         plan = Plan.objects.select_related("rule_set").get(wave=wave)
         rooms, cap = Room.of(plan), plan.rule_set.household_cap
+        looked_at = lists.newest({room.kind for room in rooms if room.kind})
         cursor.execute("SELECT nextval('waves_draw_id_seq')")
         [id] = cursor.fetchone()
-        tickets = _give_tickets(cursor, id, wave, rooms, with_households=cap is not None)
+        tickets = _give_tickets(cursor, id, wave, rooms, looked_at, with_households=cap is not None)
         _count_anew(cursor, "waves_ticket")
         if not tickets:
             raise NotNow(_("Nobody in wave %(wave)s is eligible.") % {"wave": wave.number})
         sink = _ListSink()
         _copy_out(cursor, f"SELECT {LINE} FROM waves_ticket WHERE draw_id = {id} ORDER BY position", sink)
         of_rooms = _of_rooms(cursor, id) if rooms else {0: tickets}
-        return Draw.objects.create(
+        draw = Draw.objects.create(
             id=id,
             wave=wave,
             attempt=wave.draws.count() + 1,
-            screening=screening,
+            screening=screened,
             quota=wave.quota or 0,
             household_cap=cap,
             rooms=[{"number": room.number, "name": room.name, "seats": room.seats} for room in rooms],
@@ -105,6 +111,8 @@ def freeze(wave: Wave, *, at: datetime) -> Draw:
             subtrees=b"".join(sink.tree.blocks),
             inclusion=inclusion(wave.quota or 0, {room.number: room.seats for room in rooms}, of_rooms),
         )
+        draw.lists.set(looked_at)
+        return draw
 
 
 def inclusion(quota: int, seats: Mapping[int, int], tickets: Mapping[int, int]) -> list[dict[str, Any]]:
@@ -161,24 +169,24 @@ def _ready_to_freeze(wave: Wave, at: datetime) -> Screening:
         raise NotNow(_("The list of wave %(wave)s is frozen.") % {"wave": wave.number})
     if not wave.quota:
         raise NotNow(_("Wave %(wave)s has no quota.") % {"wave": wave.number})
-    screening = wave.screenings.filter(is_current=True).first()
-    if screening is None:
-        raise NotNow(_("The applications of wave %(wave)s have not been screened.") % {"wave": wave.number})
+    found = screening.current(wave)
     seats = sum(room.seats for room in Room.of(wave.plan))
     if seats > wave.quota:
         raise NotNow(_("The rooms of wave %(wave)s have more seats than its quota.") % {"wave": wave.number})
-    return screening
+    return found
 
 
-def _give_tickets(cursor: CursorWrapper, draw_id: int, wave: Wave, rooms: list[Room], *, with_households: bool) -> int:
+def _give_tickets(
+    cursor: CursorWrapper, draw_id: int, wave: Wave, rooms: list[Room], looked_at: list[PersonList], *, with_households: bool
+) -> int:
     belongs = " ".join(f"WHEN {room.condition} THEN {room.number}" for room in rooms)
     cursor.execute(
         f"""
         INSERT INTO waves_ticket (draw_id, position, number, registrant_id, room, household, before)
         WITH listed AS (
             SELECT owner.registrant_id, list.kind FROM waves_listentry entry
-            JOIN waves_personlist list ON list.id = entry.list_id AND list.replaced_by_id IS NULL
-            JOIN registrations_nikowner owner USING (digest) WHERE list.kind = '{ListKind.PRIORITY.value}'
+            JOIN waves_personlist list ON list.id = entry.list_id
+            JOIN registrations_nikowner owner USING (digest) WHERE entry.list_id = ANY (%(lists)s::int[])
         ), recipients AS (
             SELECT owner.household, count(*) AS people
             FROM registrations_registrant recipient JOIN registrations_nikowner owner ON owner.registrant_id = recipient.id
@@ -206,7 +214,13 @@ def _give_tickets(cursor: CursorWrapper, draw_id: int, wave: Wave, rooms: list[R
         FROM numbered ORDER BY number
         """,
         # The salt is forgotten: who knows somebody's family card cannot find them in the list.
-        {"draw": draw_id, "wave": wave.number, "salt": os.urandom(32), "households": with_households},
+        {
+            "draw": draw_id,
+            "wave": wave.number,
+            "salt": os.urandom(32),
+            "households": with_households,
+            "lists": [one.pk for one in looked_at],
+        },
     )
     return int(cursor.rowcount)
 
@@ -239,6 +253,8 @@ def commit(draw: Draw, *, chain: Chain, round: int, at: datetime, token_bytes: C
     with _changing(draw):
         if draw.committed_at:
             raise NotNow(_("The draw is committed already."))
+        if not chain.has(round):
+            raise NotNow(_("There is no such round."))
         if chain.at(round) <= at:
             raise NotNow(_("Round %(round)s lies in the past: its randomness is known.") % {"round": round})
         secret = token_bytes(32)
@@ -441,13 +457,18 @@ def publish(draw: Draw, *, at: datetime) -> None:
 
 
 def annul(draw: Draw, *, reason: str, at: datetime) -> None:
-    """The draw does not count; it stays visible, with the reason, and the wave can be frozen anew. Raises `NotNow`."""
+    """The draw does not count; it stays visible, with the reason, and the wave can be frozen anew. Raises `NotNow`.
+
+    One that was drawn is published by it, if it was not before: nobody draws again until the outcome fits, and hides the others.
+    """
     with _changing(draw):
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
         if not reason.strip():
             raise NotNow(_("A draw is annulled for a reason, which is published."))
         draw.annulled_at, draw.annulled_because = at, reason.strip()
+        if draw.drawn_at:
+            draw.published_at = draw.published_at or at
 
 
 class Chance(NamedTuple):

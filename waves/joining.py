@@ -51,7 +51,10 @@ def join(wave: int, ids: Sequence[int], *, at: Sequence[datetime] | None = None)
             SELECT registrant_id, bool_or(application.wave_id = %s) FROM waves_application application
             LEFT JOIN waves_draw draw
                 ON draw.wave_id = application.wave_id AND draw.annulled_at IS NULL AND draw.announced_at IS NOT NULL
-            WHERE registrant_id = ANY (%s::bigint[]) AND (application.wave_id = %s OR draw.id IS NULL)
+            WHERE registrant_id = ANY (%s::bigint[]) AND (
+                application.wave_id = %s OR draw.id IS NULL AND NOT EXISTS (
+                    SELECT FROM waves_screening screening
+                    WHERE screening.wave_id = application.wave_id AND screening.announced_at IS NOT NULL))
             GROUP BY 1
             """,
             [wave, array(ready), wave],

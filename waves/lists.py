@@ -1,7 +1,7 @@
 """Lists of people that others provide (ministries, the social-aid register): a file of NIKs comes in, only digests stay."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,7 +43,7 @@ def import_list(
     wrong_lines: list[int] = []
     rows = wrong = 0
     with transaction.atomic(), connection.cursor() as cursor:
-        # One at a time: of two newest lists, one must replace the other.
+        # One at a time: of two newest lists, one must replace the other. And not while somebody decides by the one before.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('waves.lists ' || %s))", [kind.value])
         before = PersonList.objects.filter(kind=kind, replaced_by=None).first()
         if before:
@@ -81,9 +81,18 @@ def import_list(
             raise csvfile.BadFile(_("There is no NIK in the file: nothing was taken in."))
         new.save(update_fields=["people"])
         if before:
-            # What it decided is kept with the people whom it concerned; its digests are needed no more.
+            # What it decided is kept with the people whom it concerned, and what it was in its row; its digests are needed no more.
             cursor.execute("DELETE FROM waves_listentry WHERE list_id = %s", [before.pk])
     return Imported(new, new.people, rows - new.people, wrong, wrong_lines)
+
+
+def newest(kinds: Collection[ListKind]) -> list[PersonList]:
+    """The list of each of these kinds, if there is one; none of them is replaced before the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        # A lock of the rows would find none where a list is just being replaced: the old one is out, the new one not yet seen.
+        for kind in sorted(kinds):
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('waves.lists ' || %s))", [kind.value])
+    return list(PersonList.objects.filter(kind__in=kinds, replaced_by=None))
 
 
 def _sha256(path: Path) -> str:

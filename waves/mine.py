@@ -55,12 +55,10 @@ def _mine(application: Application, now: datetime) -> Mine:
     found = state.of(wave, now)
     draw = Draw.objects.filter(wave=wave, annulled_at=None).first()
     if draw is None:
-        return Mine(wave, joined_at, found)
+        return Mine(wave, joined_at, found, reasons=_reasons(application) if found is State.ANNOUNCED else [])
     ticket = drawing.ticket_of(draw, application.registrant_id)
     if ticket is None:
-        kept_out = Ineligible.objects.filter(wave=wave, registrant_id=application.registrant_id).first()
-        reasons = [str(_SAYS[DropOff(reason)]) for reason in kept_out.reasons] if kept_out else []
-        return Mine(wave, joined_at, found, reasons=reasons)
+        return Mine(wave, joined_at, found, reasons=_reasons(application))
     rank, is_taken, was_called = None, None, False
     if draw.published_at:
         rank, is_taken = drawing.rank_of(draw, ticket), drawing.place_of(draw, ticket) is not None
@@ -79,6 +77,11 @@ def _mine(application: Application, now: datetime) -> Mine:
         is_taken=is_taken,
         was_called=was_called,
     )
+
+
+def _reasons(application: Application) -> list[str]:
+    kept_out = Ineligible.objects.filter(wave=application.wave_id, registrant_id=application.registrant_id).first()
+    return [str(_SAYS[DropOff(reason)]) for reason in kept_out.reasons] if kept_out else []
 
 
 def _cut_offs(draw: Draw, ticket: Ticket) -> list[tuple[str, int]]:

@@ -146,11 +146,17 @@ class Screening(models.Model):
     reasons = models.JSONField()
     #: The one whose findings count; an earlier one's are gone.
     is_current = models.BooleanField(default=True)
+    #: When it was announced that nobody is eligible: the wave has ended with that, and nothing is drawn.
+    announced_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint("wave", name="one_screening_counts", condition=Q(is_current=True)),
+            models.CheckConstraint(
+                name="nobody_was_eligible",
+                condition=Q(announced_at=None) | Q(is_current=True, ineligible=F("applications")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -158,12 +164,14 @@ class Screening(models.Model):
 
 
 class Ineligible(models.Model):
-    """An applicant who may not be selected in a wave, with all reasons, as drop-off reasons."""
+    """An applicant who may not be selected in a wave, with all reasons, as drop-off reasons, and the lists that said so."""
 
     pk = models.CompositePrimaryKey("registrant_id", "wave_id")
     registrant_id = models.BigIntegerField()
     wave = models.ForeignKey(Wave, models.PROTECT, related_name="+", db_constraint=False)
     reasons = ArrayField(models.SmallIntegerField())
+    #: On which of the lists that the rules look at the applicant stood. None: screened before that was kept.
+    lists = ArrayField(models.IntegerField(), null=True)
 
     def __str__(self) -> str:
         return f"Registrant {self.registrant_id}, ineligible in wave {self.wave_id}"
@@ -179,6 +187,8 @@ class Draw(models.Model):
     household_cap = models.PositiveSmallIntegerField(null=True)
     #: `[{"number": 1, "name": "priority", "seats": 1000}]`
     rooms = models.JSONField()
+    #: Those that said who belongs to which room.
+    lists = models.ManyToManyField(PersonList, related_name="draws")
 
     frozen_at = models.DateTimeField()
     tickets = models.PositiveIntegerField()

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
 from foundation.pg import copy_in
 from registrations import ladder
+from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
-from waves import cards, notices
+from waves import cards, notices, screening
 from waves.decrees import BLOCK, Named, Writer, named
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
@@ -21,7 +23,8 @@ BATCH = 20_000
 
 def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
     """Name all who were drawn: they are recipients, have a card, and stand on *selected*. One transaction. Raises `NotNow`."""
-    with transaction.atomic():
+    # The cursor ends with the transaction, also when somebody cannot be selected: left to a generator, it would end after it.
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
         writer = Writer(Decree.Kind.RECIPIENTS, draw, by=by, at=at)
         draw = Draw.objects.select_for_update().get(pk=draw.pk)
         if draw.annulled_at:
@@ -30,7 +33,7 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             raise NotNow(_("The draw is not published."))
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
-        count = sum(make_recipients(writer, draw, people) for people in _drawn(draw))
+        count = sum(make_recipients(writer, draw, people) for people in _drawn(cursor, draw))
         if count != draw.selected:
             raise _cannot()
         return writer.finish()
@@ -52,28 +55,25 @@ def _cannot() -> NotNow:
     return NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
 
 
-def _drawn(draw: Draw) -> Iterator[list[Named]]:
+def _drawn(cursor: CursorWrapper, draw: Draw) -> Iterator[list[Named]]:
     """All who were drawn, by rank, some thousand at a time."""
-    last = 0
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
-                       data.sealed, uuid_send(registrant.reference)
-                FROM waves_place place
-                JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
-                JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
-                JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
-                WHERE place.draw_id = %s AND place.rank > %s ORDER BY place.rank LIMIT %s
-                """,
-                [draw.pk, last, BLOCK],
-            )
-            rows = cursor.fetchall()
-        if not rows:
-            return
+    with connection.cursor() as plain:
+        # All of them are wanted, not the first ones soon: tables are read through, not people looked up one by one.
+        plain.execute("SET LOCAL cursor_tuple_fraction = 1; SET LOCAL work_mem = '256MB'")
+    cursor.execute(
+        """
+        SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
+               data.sealed, uuid_send(registrant.reference)
+        FROM waves_place place
+        JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
+        JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
+        JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
+        WHERE place.draw_id = %s ORDER BY place.rank
+        """,
+        [draw.pk],
+    )
+    while rows := cursor.fetchmany(BLOCK):
         yield named(rows)
-        last = rows[-1][1]
 
 
 def deadline(draw: Draw, at: datetime) -> datetime:
@@ -96,19 +96,7 @@ def announce(draw: Draw, *, at: datetime, in_earnest: bool = True) -> int:
         decree = draw.decrees.filter(kind=Decree.Kind.RECIPIENTS).first()
         if decree is None:
             raise NotNow(_("No decree names those who were drawn yet."))
-        cursor.execute(
-            """
-            SELECT application.registrant_id, coalesce(ineligible.reasons[1], %s)
-            FROM waves_application application
-            JOIN registrations_registrant registrant ON registrant.id = application.registrant_id
-            LEFT JOIN waves_ineligible ineligible
-                ON ineligible.registrant_id = application.registrant_id AND ineligible.wave_id = application.wave_id
-            WHERE application.wave_id = %s AND registrant.stage = %s ORDER BY 1
-            """,
-            [DropOff.NOT_DRAWN, draw.wave_id, Stage.PHONE_VERIFIED],
-        )
-        while rows := cursor.fetchmany(BATCH):
-            reasons = {id: DropOff(reason) for id, reason in rows}
+        for reasons in _not_selected(cursor, draw.wave_id):
             told += len(ladder.drop_off(reasons, dict.fromkeys(reasons, at)))
             if in_earnest:
                 notices.post(decree, Notice.Kind.NOT_SELECTED, list(reasons), at=at)
@@ -119,3 +107,40 @@ def announce(draw: Draw, *, at: datetime, in_earnest: bool = True) -> int:
             for ids in notices.in_parcels(recipients.values_list("registrant_id", flat=True).iterator(BATCH)):
                 notices.post(decree, Notice.Kind.SELECTED, ids, at=at)
     return told
+
+
+def _not_selected(cursor: CursorWrapper, wave: int) -> Iterator[dict[int, DropOff]]:
+    """The wave's applicants who wait for the result, each with the first reason, some thousand at a time."""
+    cursor.execute(
+        """
+        SELECT application.registrant_id, coalesce(ineligible.reasons[1], %s)
+        FROM waves_application application
+        JOIN registrations_registrant registrant ON registrant.id = application.registrant_id
+        LEFT JOIN waves_ineligible ineligible
+            ON ineligible.registrant_id = application.registrant_id AND ineligible.wave_id = application.wave_id
+        WHERE application.wave_id = %s AND registrant.stage = %s ORDER BY 1
+        """,
+        [DropOff.NOT_DRAWN, wave, Stage.PHONE_VERIFIED],
+    )
+    while rows := cursor.fetchmany(BATCH):
+        yield {id: DropOff(reason) for id, reason in rows}
+
+
+def announce_nobody(wave: Wave, *, at: datetime) -> int:
+    """Tell the result of a wave in which nobody is eligible: it ends undrawn. Return how many are told why. Raises `NotNow`.
+
+    All have the reason on their page from now on, and may join another wave. No letter goes out: those go with a decree.
+    """
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        wave = Wave.objects.select_for_update().get(pk=wave.pk)
+        if wave.draws.filter(annulled_at=None).exists():
+            raise NotNow(_("The list of wave %(wave)s is frozen.") % {"wave": wave.number})
+        found = screening.current(wave)
+        if found.announced_at:
+            raise NotNow(_("The result has been announced."))
+        if not screening.keeps_all_out(wave):
+            raise NotNow(_("The list of wave %(wave)s is not frozen.") % {"wave": wave.number})
+        found.announced_at = at
+        found.save(update_fields=["announced_at"])
+        parcels = _not_selected(cursor, wave.number)
+        return sum(len(ladder.drop_off(reasons, dict.fromkeys(reasons, at))) for reasons in parcels)

@@ -70,9 +70,11 @@ def extend(wave: Wave, closes_at: datetime, *, by: User, reason: str, at: dateti
 
 
 def _changeable(wave: Wave) -> Wave:
+    """The wave, locked: a freeze that is under way ends before it is looked at."""
+    wave = Wave.objects.select_for_update().get(pk=wave.pk)
     if wave.draws.filter(annulled_at=None).exists():
         raise NotNow(_("The list of wave %(wave)s is frozen.") % {"wave": wave.number})
-    return Wave.objects.select_for_update().get(pk=wave.pk)
+    return wave
 
 
 def _change(wave: Wave, *, by: User, reason: str, at: datetime, **values: int | datetime) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from waves.screening import NotNow
 RESULT_HEADER = b"rank,ticket,outcome\n"
 FILES = ("tickets.csv", "result.csv", "draw.json")
 
+log = logging.getLogger(__name__)
+
 
 def file(draw: Draw, name: str) -> Path:
     """Where the web serves this file of the draw from, once it is written.
@@ -35,11 +38,17 @@ class Tampered(Exception):
 
 
 def write_missing() -> None:
-    """Write the files of all published draws where the web serves them from, if they are not there yet, or not up to date."""
+    """Write the files of all published draws where the web serves them from, if they are not there yet, or not up to date.
+
+    Those of a draw that was tampered with are left out; the log says so, each time.
+    """
     for draw in Draw.objects.exclude(published_at=None):
         last = file(draw, FILES[-1])
         if not last.exists():
-            write(draw, last.parent)
+            try:
+                write(draw, last.parent)
+            except Tampered as found:
+                log.error("draw %s of wave %s: %s is not what was frozen and drawn", draw.attempt, draw.wave_id, found)
         elif draw.annulled_at and json.loads(last.read_text())["annulled"] is None:
             _write_json(draw, last)
 

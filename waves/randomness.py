@@ -21,6 +21,8 @@ from foundation.services import Unavailable
 
 QUICKNET_SCHEME, MOCK_SCHEME = "bls-unchained-g1-rfc9380", "mock-ed25519"
 CONNECT_SECONDS, READ_SECONDS = 2.0, 10.0
+#: Unix time of the year 9999: calendars end with it.
+_LAST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 
 
 class BadSignature(ValueError):
@@ -44,6 +46,10 @@ class Chain:
     def is_public(self) -> bool:
         """Whether nobody knows its rounds beforehand."""
         return self.scheme != MOCK_SCHEME
+
+    def has(self, round: int) -> bool:
+        """Whether there is such a round, with an instant that a calendar knows in every zone."""
+        return 0 < round <= (_LAST - self.genesis) // self.period
 
     def at(self, round: int) -> datetime:
         """When this round is published."""

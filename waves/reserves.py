@@ -65,7 +65,7 @@ def call(wave: Wave, count: int, *, by: str, at: datetime) -> Decree:
 
 def _nobody_is_in_two(draw: Draw) -> None:
     """Who is called may hold a ticket of a later wave: while that one is drawn, it must not lose anybody."""
-    other = Draw.objects.filter(annulled_at=None, announced_at=None).exclude(pk=draw.pk).first()
+    other = seats.being_drawn(besides=draw).first()
     if other:
         raise NotNow(
             _("Wave %(wave)s is being drawn: call reserves when its result is announced.") % {"wave": other.wave_id}

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from registrations.models import Wave
 from registrations.stages import DropOff
+from waves import state
 from waves.models import Change, Draw, Plan, SeatMove
 from waves.screening import NotNow
 
@@ -63,6 +65,13 @@ def decided(wave: Wave) -> Draw:
     return draw
 
 
+def being_drawn(besides: Draw) -> QuerySet[Draw]:
+    """Other draws whose result has not been announced. No list is frozen before the caller's transaction ends."""
+    # A freeze has its wave's row: one that is under way ends first, and is seen then.
+    list(Wave.objects.select_for_update(no_key=True).order_by("number"))
+    return Draw.objects.filter(annulled_at=None, announced_at=None).exclude(pk=besides.pk).defer("subtrees")
+
+
 def move(wave: Wave, to: int, seats: int, *, reason: str, at: datetime) -> SeatMove:
     """Give free seats of a wave to a later one whose list is not frozen; its quota grows by them. Raises `NotNow`."""
     with transaction.atomic():
@@ -74,6 +83,8 @@ def move(wave: Wave, to: int, seats: int, *, reason: str, at: datetime) -> SeatM
             raise NotNow(_("There is no wave %(to)s after wave %(wave)s.") % {"to": to, "wave": wave.number})
         if later.draws.filter(annulled_at=None).exists():
             raise NotNow(_("The list of wave %(wave)s is frozen.") % {"wave": later.number})
+        if state.has_ended_undrawn(later):
+            raise NotNow(_("The result has been announced."))
         free = of(draw).free
         if not 0 < seats <= free:
             raise NotNow(_("Wave %(wave)s has %(free)s free seats.") % {"wave": wave.number, "free": free})

@@ -6,7 +6,7 @@ from django.db.models import Q, TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from registrations.models import Wave
-from waves.models import Draw
+from waves.models import Draw, Screening
 
 
 class State(TextChoices):
@@ -29,7 +29,14 @@ def of(wave: Wave, now: datetime) -> State:
         return State.FROZEN
     if wave.opens_at is None or wave.closes_at is None or now < wave.opens_at:
         return State.PLANNED
-    return State.OPEN if now < wave.closes_at else State.CLOSED
+    if now < wave.closes_at:
+        return State.OPEN
+    return State.ANNOUNCED if has_ended_undrawn(wave) else State.CLOSED
+
+
+def has_ended_undrawn(wave: Wave) -> bool:
+    """Whether it was announced that nobody in the wave is eligible."""
+    return Screening.objects.filter(wave=wave).exclude(announced_at=None).exists()
 
 
 def open_wave(now: datetime) -> Wave | None:

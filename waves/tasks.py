@@ -4,7 +4,6 @@ import time
 
 from celery import shared_task
 from django.conf import settings
-from django.utils import timezone
 
 from foundation import pg, services
 from foundation.batches import SECONDS, works_off
@@ -16,10 +15,11 @@ LONGEST = 1800
 
 @shared_task(name="draws.carry_out", time_limit=LONGEST)
 def carry_out() -> None:
-    """Do the steps that have been confirmed, and draw where the announced round is out."""
+    """Draw where the announced round is out, and do the steps that have been confirmed."""
     beacon = services.get("randomness")
-    acts.carry_out_waiting(beacon=beacon, at=timezone.now())
-    acts.reveal(beacon=beacon, at=timezone.now())
+    # First: what comes out is published even if the draw is annulled now. By the clock by which people have joined.
+    acts.reveal(beacon=beacon, at=pg.now())
+    acts.carry_out_waiting(beacon=beacon, at=pg.now())
 
 
 @shared_task(name="draws.write", time_limit=LONGEST)

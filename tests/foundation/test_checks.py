@@ -16,6 +16,7 @@ HTTP = {
     },
     "email": {"BACKEND": "foundation.email.HttpEmail", "OPTIONS": {"url": "https://mail.example"}},
     "sms": {"BACKEND": "foundation.sms.HttpSms", "OPTIONS": {"url": "https://sms.example"}},
+    "randomness": {"BACKEND": "waves.randomness.Drand", "OPTIONS": {"url": "https://drand.example"}},
 }
 
 
@@ -57,6 +58,7 @@ def test_a_demo_starts_with_anything(settings: Settings):
         ("dukcapil", "verification.dukcapil.MockDukcapil"),
         ("email", "foundation.email.MockEmail"),
         ("sms", "foundation.sms.MockSms"),
+        ("randomness", "waves.randomness.MockBeacon"),
     ],
 )
 def test_a_mock_is_refused(settings: Settings, name: str, backend: str):

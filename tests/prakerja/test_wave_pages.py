@@ -1,16 +1,20 @@
 """The office's pages of the waves: what each step shows before it is asked for, and what a wrong request gets."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from registrations.models import Wave
+from registrations.stages import DropOff
 from tests.people import make_registrant
 from tests.waves.cast import (
     AFTER,
+    BEACON,
     TOLD,
     make_announced,
     make_applicants,
@@ -23,8 +27,10 @@ from tests.waves.cast import (
 from tests.waves.test_pages import text_of
 from tests.waves.test_reserves import make_free
 from tests.waves.test_revocation import buy, revoke_all
-from waves import naming, planning, screening, seats
-from waves.models import Act, Change, Decree, Draw, ListCopy
+from tests.waves.test_screening import put_on_list
+from waves import acts, naming, planning, screening, seats
+from waves import draw as drawing
+from waves.models import Act, Change, Decree, Draw, ListCopy, ListKind
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +79,59 @@ def test_each_step_shows_its_numbers_before_it_is_asked_for(office):
     assert "Next: Screen the applications" in text_of(office.get(PAGE))
     screening.screen(wave, at=AFTER)
     assert "12 tickets for 5 seats." in text_of(office.get(PAGE))
+
+
+def test_what_was_screened_can_be_screened_again_until_it_is_frozen(office):
+    wave = closed()
+    assert "Screen again" not in text_of(office.get(PAGE))
+    screening.screen(wave, at=AFTER)
+
+    page = text_of(office.get(PAGE))
+    assert "Next: Freeze the list" in page
+    assert "Screen again" in page
+    assert asked(office, name="screen", **SURE) == "It is being done."
+    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
+    assert wave.screenings.count() == 2
+    drawing.freeze(wave, at=AFTER)
+    assert "Screen again" not in text_of(office.get(PAGE))
+
+
+def test_the_page_tells_why_people_are_not_eligible_and_which_lists_decided(office, english):
+    wave = make_wave(quota=5, rooms=[{"name": "priority", "seats": 2, "list": "priority"}])
+    make_applicants(wave, 12)
+    for kind, *numbers in ((ListKind.ASN, 1, 2), (ListKind.SOCIAL_AID, 2), (ListKind.PRIORITY, 3)):
+        put_on_list(kind, *numbers)
+    screening.screen(wave, at=AFTER)
+    drawing.freeze(wave, at=AFTER)
+
+    page = text_of(office.get(PAGE))
+
+    assert f"{DropOff.EXCLUDED_PROFESSION.label} 2 {DropOff.SOCIAL_AID.label} 1" in page
+    assert "Not eligible, for one reason or more 2 Eligible 10" in page
+    decided, set_apart = page.split("Lists that decided")[1].split("Lists by which seats are set apart")
+    assert "Recipients of social aid (PKH, BPNT, BSU, BPUM): BKN, April 1, 2020, 1 ·" in decided
+    assert "Civil servants (ASN): BKN, April 1, 2020, 2 ·" in decided
+    assert "Workers with priority" not in decided
+    assert "Workers with priority: BKN, April 1, 2020, 1 ·" in set_apart
+
+
+def test_where_nobody_is_eligible_the_announcement_is_next_and_ends_the_wave(office):
+    wave = make_wave(quota=5)
+    make_applicants(wave, 2)
+    put_on_list(ListKind.ASN, 1, 2)
+    screening.screen(wave, at=AFTER)
+
+    page = text_of(office.get(PAGE))
+    assert "Next: Announce the result Nobody is eligible: there is nothing to draw." in page
+    assert "Screen again" in page
+    assert asked(office, name="announce", **SURE) == "Asked for. Another person confirms it."
+    acts.confirm(Act.objects.get(), by=User.objects.create_user("budi", is_staff=True))
+    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
+
+    page = text_of(office.get(PAGE))
+    assert "Next:" not in page
+    assert "Change quota" not in page
+    assert "Nobody in wave 1 is eligible." in text_of(office.get("/undian/1/"))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +195,17 @@ def test_a_step_whose_turn_has_not_come_is_refused(office, told, says):
         ({"name": "commit", "round": "-1"}, "no such round"),
         ({"name": "commit", "round": "1e9"}, "no such round"),
         ({"name": "commit"}, "no such round"),
+        ({"name": "commit", "round": str(10**11)}, "no such round"),
+        ({"name": "commit", "round": "9" * 5000}, "no such round"),
+        ({"name": "commit", "round": "٣٣٣٣٣٣٣٣"}, "no such round"),
         ({"name": "draw", "signature": "no digits"}, "hexadecimal"),
         ({"name": "annul", "reason": " "}, "reason"),
         ({"name": "decree", "signer": " "}, "who signs it"),
         ({"name": "correct", "signer": "Denni", "changes": "nonsense"}, "Line 1"),
         ({"name": "reserves", "signer": "Denni", "seats": "-3"}, "whole number above 0"),
         ({"name": "reserves", "signer": "Denni", "seats": "9" * 30}, "whole number above 0"),
+        ({"name": "reserves", "signer": "Denni", "seats": "9" * 5000}, "whole number above 0"),
+        ({"name": "reserves", "signer": "Denni", "seats": "1.5"}, "whole number above 0"),
         ({"name": "move", "seats": "1", "to": "2"}, "reason"),
         ({"name": "move", "seats": "1", "to": "x", "reason": "y"}, "whole number above 0"),
     ],
@@ -161,7 +225,7 @@ def test_a_step_that_nobody_knows_does_nothing(office):
     assert not Act.objects.exists()
 
 
-@pytest.mark.parametrize("quota", ["0", "-5", "1.5", "x", "9" * 30])
+@pytest.mark.parametrize("quota", ["0", "-5", "1.5", "8.00.000", ".500", "500.", "x", "9" * 30, "9" * 5000])
 def test_a_quota_that_is_no_number_of_seats_is_refused(office, quota):
     make_wave(quota=10)
 
@@ -169,6 +233,46 @@ def test_a_quota_that_is_no_number_of_seats_is_refused(office, quota):
 
     assert answer.context["notice"]["wrong"]
     assert Wave.objects.get().quota == 10
+    assert not Change.objects.exists()
+
+
+@pytest.mark.parametrize("quota", ["800000", "800.000", "800,000", "800 000"])
+def test_a_quota_is_taken_as_people_write_it(office, quota):
+    make_wave(quota=10)
+
+    answer = office.post(f"{PAGE}ubah/", {"quota": quota, "reason": "Raised"}, follow=True)
+
+    assert answer.context["notice"]["text"] == "Changed."
+    assert Wave.objects.get().quota == 800_000
+
+
+def open_now():
+    wave, now = make_wave(quota=10), timezone.now()
+    Wave.objects.update(opens_at=now - timedelta(days=1), closes_at=now + timedelta(days=1))
+    return wave
+
+
+def test_quota_and_closing_time_are_changed_together(office):
+    open_now()
+
+    office.post(f"{PAGE}ubah/", {"quota": "800.000", "closes_at": "2131-05-06T07:08", "reason": "Both"})
+
+    wave = Wave.objects.get()
+    assert (wave.quota, wave.closes_at.isoformat()) == (800_000, "2131-05-06T00:08:00+00:00")
+    assert [(trace.field, trace.reason) for trace in Change.objects.all()] == [("quota", "Both"), ("closes_at", "Both")]
+
+
+@pytest.mark.parametrize(
+    "told", [{"quota": "20", "closes_at": "2020-01-01T00:00"}, {"quota": "x", "closes_at": "2131-05-06T07:08"}]
+)
+def test_if_one_of_both_is_refused_nothing_is_changed(office, told):
+    open_now()
+    before = Wave.objects.values().get()
+
+    answer = office.post(f"{PAGE}ubah/", {**told, "reason": "Both"}, follow=True)
+
+    assert answer.context["notice"]["wrong"]
+    assert Wave.objects.values().get() == before
     assert not Change.objects.exists()
 
 

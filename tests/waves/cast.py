@@ -1,16 +1,20 @@
 """The cast of the waves' tests: verified people, a wave that is over, a draw at each of its steps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from foundation.email import MockEmail
 from foundation.sms import MockSms
 from registrations.models import NikOwner, Registrant, Wave
 from registrations.stages import Stage
 from tests.people import START, make_registrants
+from tests.processes import wait_until
 from waves import draw as drawing
 from waves import joining, naming, notices, programme, screening
 from waves.models import Draw, Plan
@@ -98,6 +102,41 @@ def make_announced(count: int = 30, **options: Any) -> Draw:
     naming.announce(draw, at=TOLD)
     draw.refresh_from_db()
     return draw
+
+
+class Other:
+    """Somebody who works beside us, and what came of it."""
+
+    waited: bool
+    outcome: Any = None
+    error: Exception | None = None
+
+
+@contextmanager
+def at_the_same_time(work: Callable[[], Any]) -> Iterator[Other]:
+    """Somebody else begins with `work` when this block is done and not committed yet, and ends after that."""
+    other = Other()
+
+    def run() -> None:
+        try:
+            other.outcome = work()
+        except Exception as error:
+            other.error = error
+        finally:
+            connection.close()
+
+    def waits_for_us() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+            )
+            return bool(cursor.fetchone()[0])
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        yield other
+        thread = pool.submit(run)
+        wait_until(lambda: thread.done() or waits_for_us(), seconds=30, what="the other one waits, or is done")
+        other.waited = not thread.done()
 
 
 class Postbox:

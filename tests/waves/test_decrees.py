@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import IntegrityError, connection, transaction
 
 from foundation.sealing import seal
@@ -17,11 +18,21 @@ from registrations import funnel, ladder
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from tests.conftest import ROOT
-from tests.waves.cast import AFTER, BEACON, make_applicants, make_drawn, make_published, make_wave, run
+from tests.waves.cast import (
+    AFTER,
+    BEACON,
+    make_announced,
+    make_applicants,
+    make_drawn,
+    make_published,
+    make_staff,
+    make_wave,
+    run,
+)
 from tests.waves.test_screening import put_on_list
-from waves import cards, decrees, joining, naming
+from waves import acts, cards, decrees, joining, mine, naming, seats
 from waves import draw as drawing
-from waves.models import Decree, DecreeBlock, Draw, ListKind, Place, Recipient
+from waves.models import Act, Decree, DecreeBlock, Draw, ListKind, Place, Recipient
 from waves.screening import NotNow, screen
 from waves.state import State
 from waves.state import of as state_of
@@ -247,9 +258,36 @@ def test_without_a_key_nothing_is_decreed(settings):
     assert not Registrant.objects.filter(stage=Stage.SELECTED).exists()
 
 
+SEED = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+
+
+@pytest.mark.parametrize("keys", ["2026a:", "2026a", f":{SEED}", "2026a:QUJD", "2026a:no base64", f"{'x' * 41}:{SEED}", ","])
+def test_with_a_key_that_is_none_nothing_is_decreed_and_it_is_told_why(settings, keys):
+    draw = make_published(count=4)
+    settings.DECREE_KEYS = keys
+
+    with pytest.raises(NotNow, match="The first of DECREE_KEYS"):
+        naming.issue(draw, by="Denni", at=AT)
+    assert not Recipient.objects.exists()
+
+
+def test_somebody_elses_key_under_the_offices_id_shows(settings):
+    settings.DECREE_KEYS = f"2026a:{SEED}"
+    decree = naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
+    forger = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
+    Decree.objects.update(
+        public_key=forger.public_key().public_bytes_raw(), signature=forger.sign(decree.statement.encode())
+    )
+    decree.refresh_from_db()
+
+    assert decrees.faults(decree) == ["the key is not the office's of that id"]
+    settings.DECREE_KEYS = f"2027:{SEED},broken,2026a:{SEED}"
+    assert decrees.faults(decree) == ["the key is not the office's of that id"], "as long as the old one is there"
+
+
 def test_after_a_change_of_keys_the_new_one_signs_and_the_old_signatures_hold(settings):
     old = naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
-    settings.DECREE_KEYS = "2026a:" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+    settings.DECREE_KEYS = f"2026a:{SEED}"
     new = naming.issue(drawn_in_wave_2(), by="Denni", at=AT + timedelta(days=7))
 
     assert (old.key_id, new.key_id) == ("demo", "2026a")
@@ -292,9 +330,84 @@ def test_with_the_announcement_the_others_are_told_why_not_and_may_join_the_next
     assert reasons.pop(ids[0]) == DropOff.EXCLUDED_PROFESSION, "the first of two"
     assert reasons.pop(ids[1]) == DropOff.SOCIAL_AID
     assert set(reasons.values()) == {DropOff.NOT_DRAWN}
+    [verified] = [rung for rung in funnel.read().rungs if rung.stage is Stage.PHONE_VERIFIED]
+    lost = {entry.reason: entry.people for entry in verified.lost}
+    assert lost == {DropOff.EXCLUDED_PROFESSION: 1, DropOff.SOCIAL_AID: 1, DropOff.NOT_DRAWN: 5}
     assert funnel.recount().differences == []
     second = make_wave(2)
     loser = next(iter(reasons))
     assert joining.join(2, [loser], at=[second.opens_at]) == [joining.Outcome.JOINED]
     assert ladder.standing([loser], Stage.PHONE_VERIFIED)
     assert Draw.objects.get().announced_at == AT
+
+
+# A wave in which nobody is eligible ------------------------------------------------------------------------------------
+
+
+def make_hopeless(number=1):
+    wave = make_wave(number)
+    ids = make_applicants(wave, 2, first=100 * number)
+    put_on_list(ListKind.ASN, 100 * number, 100 * number + 1)
+    screen(wave, at=wave.closes_at)
+    return wave, ids
+
+
+def test_a_wave_in_which_nobody_is_eligible_ends_undrawn_and_its_applicants_may_join_the_next():
+    wave, ids = make_hopeless()
+    act = acts.ask(wave, Act.Name.ANNOUNCE, by=make_staff("ani"))
+    acts.confirm(act, by=make_staff("budi"))
+
+    assert acts.carry_out_waiting(beacon=BEACON, at=AT) == 1
+
+    assert state_of(wave, AT) is State.ANNOUNCED
+    assert {row.drop_off for row in Registrant.objects.filter(pk__in=ids)} == {DropOff.EXCLUDED_PROFESSION}
+    [told] = mine.applications(ids[0], AT)
+    assert not told.is_pending
+    assert told.reasons == ["Civil servants, soldiers, police officers, and state and village officials cannot take part."]
+    second = make_wave(2)
+    assert joining.join(2, [ids[0]], at=[second.opens_at]) == [joining.Outcome.JOINED]
+    assert joining.join(1, [ids[1]], at=[wave.opens_at]) == [joining.Outcome.ALREADY]
+    assert funnel.recount().differences == []
+
+
+def test_a_wave_that_has_ended_undrawn_stays_so():
+    wave, _ = make_hopeless()
+    assert naming.announce_nobody(wave, at=AT) == 2
+
+    for step in (
+        lambda: naming.announce_nobody(wave, at=AT),
+        lambda: screen(wave, at=AT),
+        lambda: drawing.freeze(wave, at=AT),
+    ):
+        with pytest.raises(NotNow):
+            step()
+    assert funnel.recount().differences == []
+
+
+def test_no_seats_go_to_a_wave_that_has_ended_undrawn():
+    make_announced(count=3, quota=5)
+    later, _ = make_hopeless(2)
+    naming.announce_nobody(later, at=later.closes_at)
+
+    with pytest.raises(NotNow, match="has been announced"):
+        seats.move(make_wave(1, quota=5), 2, 1, reason="Left over", at=AT)
+
+
+def test_as_long_as_somebody_is_eligible_a_wave_does_not_end_undrawn():
+    wave, _ = make_hopeless()
+    act = acts.ask(wave, Act.Name.ANNOUNCE, by=make_staff("ani"))
+    acts.confirm(act, by=make_staff("budi"))
+    make_applicants(wave, 1, first=500)
+
+    acts.carry_out_waiting(beacon=BEACON, at=AT)
+    act.refresh_from_db()
+    assert "since the screening" in act.refused
+    acts.withdraw(act)
+    screen(wave, at=AT)
+    with pytest.raises(NotNow, match="not frozen"):
+        naming.announce_nobody(wave, at=AT)
+    with pytest.raises(NotNow, match="not frozen"):
+        acts.ask(wave, Act.Name.ANNOUNCE, by=make_staff("chandra"))
+    assert state_of(wave, AT) is State.CLOSED
+    with pytest.raises(IntegrityError), transaction.atomic():
+        wave.screenings.filter(is_current=True).update(announced_at=AT)

@@ -12,6 +12,7 @@ from scipy.stats import chisquare, kstest, spearmanr
 from foundation.services import Unavailable
 from registrations.models import Registrant
 from registrations.stages import Stage
+from tests.people import START
 from tests.waves.cast import (
     AFTER,
     BEACON,
@@ -30,7 +31,7 @@ from tests.waves.test_randomness import ROUND, SIGNATURE
 from tests.waves.test_screening import put_on_list
 from waves import acts, merkle
 from waves import draw as drawing
-from waves.models import Act, Draw, ListKind, OrderBlock, Place, Ticket
+from waves.models import Act, Draw, ListKind, OrderBlock, PersonList, Place, Plan, Ticket
 from waves.randomness import QUICKNET, BadSignature, MockBeacon
 from waves.screening import NotNow, screen
 
@@ -142,6 +143,76 @@ def test_tickets_are_no_function_of_the_person():
         return {ticket.registrant_id: ticket.number for ticket in tickets(draw)}
 
     assert not set(numbers(draw).items()) & set(numbers(again).items())
+
+
+def test_the_list_that_said_who_has_a_rooms_seats_is_kept_with_the_draw():
+    wave = make_wave(rooms=[{"name": "priority", "seats": 2, "list": "priority"}])
+    make_applicants(wave, 5)
+    put_on_list(ListKind.ASN, 5)
+    priority = put_on_list(ListKind.PRIORITY, 1, 2)
+    screen(wave, at=AFTER)
+
+    first = drawing.freeze(wave, at=AFTER)
+    newer = replace(priority, 3)
+    drawing.annul(first, reason="The priority list was the wrong one.", at=AFTER)
+    second = drawing.freeze(wave, at=AFTER)
+
+    assert (list(first.lists.all()), list(second.lists.all())) == ([priority], [newer])
+    assert (len(in_room(first)), len(in_room(second))) == (2, 1)
+    assert not make_frozen_without_rooms().lists.exists()
+
+
+def replace(old, *numbers):
+    """A newer list of the kind is there."""
+    PersonList.objects.filter(pk=old.pk).update(replaced_by=old)
+    new = put_on_list(old.kind, *numbers)
+    PersonList.objects.filter(pk=old.pk).update(replaced_by=new)
+    return new
+
+
+def in_room(draw):
+    return [ticket for ticket in tickets(draw) if ticket.room == 1]
+
+
+def make_frozen_without_rooms():
+    wave = make_wave(2)
+    make_applicants(wave, 2, first=50)
+    at = wave.closes_at + timedelta(hours=1)
+    screen(wave, at=at)
+    return drawing.freeze(wave, at=at)
+
+
+@pytest.mark.parametrize("change", ["a newer list", "a list of another kind", "an application", "the rules"])
+def test_a_list_is_frozen_only_as_it_was_screened(change):
+    wave = make_wave()
+    make_applicants(wave, 3)
+    asn = put_on_list(ListKind.ASN, 1)
+    screen(wave, at=AFTER)
+    match change:
+        case "a newer list":
+            replace(asn, 2)
+        case "a list of another kind":
+            put_on_list(ListKind.SOCIAL_AID, 2)
+        case "an application":
+            make_applicants(wave, 1, first=10)
+        case "the rules":
+            Plan.objects.update(rule_set="2021-03")
+
+    with pytest.raises(NotNow, match="since the screening"):
+        drawing.freeze(wave, at=AFTER)
+    assert not Ticket.objects.exists()
+
+    screen(wave, at=AFTER)
+    assert drawing.freeze(wave, at=AFTER).tickets
+
+
+def test_a_list_that_no_rule_looks_at_keeps_nothing_from_the_freeze():
+    wave = make_wave()
+    make_applicants(wave, 3)
+    screen(wave, at=AFTER)
+    put_on_list(ListKind.PRIORITY, 1)
+
+    assert drawing.freeze(wave, at=AFTER).tickets == 3
 
 
 @pytest.mark.parametrize("spoil", ["open", "unscreened", "no quota", "frozen", "rooms"])
@@ -371,7 +442,8 @@ def test_rank_place_and_proof_of_each_ticket_are_found():
 def test_being_drawn_has_nothing_to_do_with_who_one_is_or_when_one_came():
     """200 draws of the same 300 people: over all, arrival, id, province, sex and hour say nothing about the rank."""
     wave = make_wave(quota=60)
-    ids = make_applicants(wave, 300)
+    hours = [START + timedelta(hours=2 * number) for number in range(12)]
+    ids = [id for number, hour in enumerate(hours) for id in make_applicants(wave, 25, first=1 + 25 * number, at=hour)]
     rng = random.Random(5)
     for id in ids:
         Registrant.objects.filter(pk=id).update(province=rng.choice([11, 31, 32, 33, 35]), sex=rng.choice([1, 2]))
@@ -389,10 +461,12 @@ def test_being_drawn_has_nothing_to_do_with_who_one_is_or_when_one_came():
         p_values.append(spearmanr([index[id] for id in ranked], range(300)).pvalue)
 
     facts = Registrant.objects.in_bulk(ids)
+    assert {fact.registered_at for fact in facts.values()} == set(hours)
     assert kstest(p_values, "uniform").pvalue > 0.001, "rank against arrival, draw by draw"
     for trait in (
         lambda id: facts[id].province,
         lambda id: facts[id].sex,
+        lambda id: facts[id].registered_at.hour,
         lambda id: index[id] // 50,
         lambda id: id % 7,
     ):
@@ -402,6 +476,35 @@ def test_being_drawn_has_nothing_to_do_with_who_one_is_or_when_one_came():
             all_of[trait(id)] += 1
         expected = [all_of[value] * 60 * 200 / 300 for value in sorted(all_of)]
         assert chisquare([drawn[value] for value in sorted(all_of)], expected).pvalue > 0.001
+
+
+def test_the_same_tickets_put_in_in_another_order_come_to_the_same_result():
+    rooms = [{"name": "priority", "seats": 8, "list": "priority"}]
+    wave = make_wave(quota=40, rule_set="2021-03", rooms=rooms)
+    ids, rng = make_applicants(wave, 900), random.Random(8)
+    put_on_list(ListKind.PRIORITY, *range(1, 60))
+    for _ in range(40):
+        share_household(rng.sample(ids, 4))
+    screen(wave, at=AFTER)
+    draw = drawing.freeze(wave, at=AFTER)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+
+    def result():
+        """Of a draw that has not happened afterwards."""
+        drawn = Draw.objects.get(pk=draw.pk)
+        with transaction.atomic():
+            run(drawn)
+            found = bytes(drawn.seed), order(drawn), taken(drawn), drawn.cut_offs, drawn.selected
+            transaction.set_rollback(True)
+        return found
+
+    first = result()
+    for _ in range(2):
+        rows = tickets(draw)
+        Ticket.objects.filter(draw_id=draw.pk).delete()
+        Ticket.objects.bulk_create(rng.sample(rows, len(rows)))
+        assert result() == first
+    assert first[4] == 40
 
 
 # Publishing and annulling; two people

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from registrations.models import Wave
-from tests.waves.cast import AFTER, CLOSES, OPENS, make_drawn, make_staff, make_wave
-from waves import planning, programme
+from tests.waves.cast import AFTER, CLOSES, OPENS, at_the_same_time, make_applicants, make_drawn, make_staff, make_wave
+from waves import draw as drawing
+from waves import planning, programme, screening
 from waves.models import Change, Plan, RuleSet
 from waves.screening import NotNow
 from waves.state import State, of, open_wave
@@ -115,6 +116,20 @@ def test_nothing_is_changed_without_a_reason_or_after_the_freeze_or_the_close():
     with pytest.raises(NotNow, match="frozen"):
         planning.change_quota(draw.wave, 5, by=boss, reason="x", at=AFTER)
     assert not Change.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quota_that_is_changed_during_the_freeze_is_refused_after_it():
+    wave, boss = make_wave(quota=10), make_staff("boss")
+    make_applicants(wave, 3)
+    screening.screen(wave, at=AFTER)
+
+    with at_the_same_time(lambda: planning.change_quota(wave, 5, by=boss, reason="x", at=AFTER)) as other:
+        drawing.freeze(wave, at=AFTER)
+
+    assert other.waited
+    assert isinstance(other.error, NotNow)
+    assert Wave.objects.get().quota == 10
 
 
 def test_the_waves_of_2020_come_with_rules_sources_and_the_raised_quota():

@@ -16,16 +16,18 @@ from tests.waves.cast import (
     AFTER,
     BEACON,
     make_applicants,
+    make_committed,
     make_drawn,
     make_published,
     make_wave,
     run,
     share_household,
 )
+from tests.waves.test_decrees import drawn_in_wave_2
 from tests.waves.test_screening import put_on_list
 from waves import draw as drawing
 from waves import publishing
-from waves.models import ListKind, Place
+from waves.models import Draw, ListKind, Place
 from waves.screening import NotNow, screen
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +143,44 @@ def test_the_command_writes_the_files_and_the_web_gets_those_that_are_missing(tm
         assert (tmp_path / "mine" / name).read_bytes() == publishing.file(draw, name).read_bytes()
     assert "result.csv" in capsys.readouterr().out
     assert not [path for path in publishing.file(draw, "draw.json").parent.iterdir() if path.name not in publishing.FILES]
+
+
+def test_the_files_of_a_draw_that_was_tampered_with_do_not_keep_back_those_of_others(tmp_path, settings, caplog):
+    settings.PUBLISHED = tmp_path
+    first = make_published(count=5)
+    second = drawn_in_wave_2()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE waves_ticket SET room = 1 WHERE draw_id = %s AND position = 3", [first.pk])
+
+    publishing.write_missing()
+
+    assert not publishing.file(first, "draw.json").exists()
+    assert publishing.file(second, "draw.json").exists()
+    assert "draw 1 of wave 1: tickets.csv is not what was frozen" in caplog.text
+
+
+def test_a_drawn_draw_that_is_annulled_before_it_was_published_is_published_by_that(tmp_path, settings):
+    settings.PUBLISHED = tmp_path
+    draw = make_drawn(count=20, quota=5)
+
+    drawing.annul(draw, reason="It did not fit.", at=AFTER + timedelta(hours=2))
+    publishing.write_missing()
+
+    kept = Draw.objects.get()
+    assert kept.published_at == kept.annulled_at
+    told = json.loads(publishing.file(draw, "draw.json").read_text())
+    assert told["secret"] == drawing.secret_of(draw).hex()
+    assert told["annulled"]["reason"] == "It did not fit."
+    assert check(publishing.file(draw, "draw.json").parent, "--commitment", told["commitment"]).returncode == 0
+
+
+def test_what_was_not_drawn_has_nothing_to_publish_when_it_is_annulled():
+    draw = make_committed(count=5)
+
+    drawing.annul(draw, reason="A wrong list.", at=AFTER + timedelta(hours=2))
+
+    assert Draw.objects.get().published_at is None
+    assert publishing.as_json(draw)["secret"] is None
 
 
 def test_what_another_database_has_left_is_not_taken_for_the_draws_files(tmp_path, settings):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from registrations.regions import WIB
 from waves.randomness import QUICKNET, BadSignature, Chain, MockBeacon
 
 #: Round 657413 of quicknet, as the documentation of drand-verify has it.
@@ -66,6 +67,16 @@ def test_the_first_round_after_an_instant_is_published_later(chain, microseconds
         instant = start + timedelta(seconds=seconds)
         round = chain.first_after(instant)
         assert chain.at(round - 1) <= instant < chain.at(round)
+
+
+@pytest.mark.parametrize("chain", [QUICKNET, MockBeacon().chain])
+def test_a_round_has_a_number_above_0_and_an_instant_that_a_calendar_knows(chain):
+    last = chain.first_after(datetime(9999, 1, 1, tzinfo=UTC)) - 3
+
+    assert chain.has(1)
+    assert chain.has(last)
+    assert chain.at(last).astimezone(WIB).year == 9999 or chain.at(last).year == 9998
+    assert not any(map(chain.has, (-1, 0, last + 10, 10**11, 2**63, 10**40)))
 
 
 def test_before_the_first_round_the_first_one_is_next():

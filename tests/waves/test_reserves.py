@@ -7,7 +7,18 @@ import pytest
 from registrations import funnel
 from registrations.models import Registrant, Wave
 from registrations.stages import DropOff, Stage
-from tests.waves.cast import AFTER, BEACON, TOLD, Postbox, make_announced, make_applicants, make_wave, run, share_household
+from tests.waves.cast import (
+    AFTER,
+    BEACON,
+    TOLD,
+    Postbox,
+    at_the_same_time,
+    make_announced,
+    make_applicants,
+    make_wave,
+    run,
+    share_household,
+)
 from tests.waves.test_revocation import END, buy, revoke_all
 from waves import correction, decrees, joining, naming, reserves, revocation, seats
 from waves import draw as drawing
@@ -214,6 +225,45 @@ def test_who_has_no_ticket_is_added_by_the_reference_of_the_registration():
 
     assert Recipient.objects.get(registrant_id=id).rank == 0
     assert Registrant.objects.get(pk=id).selected_wave_id == 1
+
+
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_nobody_is_added_who_holds_a_ticket_of_a_wave_that_is_being_drawn(is_drawn):
+    first = make_announced(count=10, quota=3)
+    removed, *_, added = by_rank(first)
+    second = make_wave(2, quota=1)
+    joining.join(2, [added], at=[second.opens_at])
+    after = second.closes_at + timedelta(hours=1)
+    screen(second, at=after)
+    draw = drawing.freeze(second, at=after)
+    if is_drawn:
+        drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(after), at=after)
+        drawing.run(draw, signature=BEACON.signature(draw.round), at=after + timedelta(hours=1))
+    text = f"-; {ticket(first, removed)}; false data\n+; {ticket(first, added)}; was taken for somebody else"
+
+    with pytest.raises(NotNow, match="holds a ticket of wave 2"):
+        correction.issue(first.wave, correction.read(text), by="Denni", at=LATER)
+
+    assert Decree.objects.count() == 1
+    drawing.annul(draw, reason="A wrong list.", at=LATER)
+    assert correction.issue(first.wave, correction.read(text), by="Denni", at=LATER).names == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_added_or_called_in_the_middle_of_a_freeze():
+    first = make_announced(count=10, quota=3)
+    removed, *_, added = by_rank(first)
+    second = make_wave(2, quota=1)
+    joining.join(2, [added], at=[second.opens_at])
+    after = second.closes_at + timedelta(hours=1)
+    screen(second, at=after)
+    changes = correction.read(f"-; {ticket(first, removed)}; false data\n+; {ticket(first, added)}; false data")
+
+    with at_the_same_time(lambda: correction.issue(first.wave, changes, by="Denni", at=LATER)) as other:
+        drawing.freeze(second, at=after)
+
+    assert isinstance(other.error, NotNow)
+    assert "wave 2" in str(other.error)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from registrations.models import Registrant
 from registrations.person import nik_digest
 from registrations.stages import DropOff
 from tests.people import make_person
-from tests.waves.cast import AFTER, CLOSES, make_applicants, make_drawn, make_wave, share_household
+from tests.waves.cast import AFTER, CLOSES, at_the_same_time, make_applicants, make_drawn, make_wave, share_household
 from waves import rules
+from waves.lists import import_list
 from waves.models import Ineligible, ListEntry, ListKind, PersonList, RuleSet
 from waves.screening import NotNow, screen, try_out
 
@@ -149,6 +150,59 @@ def test_a_screening_is_repeated_with_newer_lists_and_replaces_the_one_before():
     first.refresh_from_db()
     assert (first.is_current, second.is_current) == (False, True)
     assert list(first.lists.all()) == [old], "what decided then"
+
+
+def test_of_each_person_the_lists_are_kept_that_spoke_against_them_also_when_they_are_replaced(tmp_path):
+    wave = make_wave()
+    ids = make_applicants(wave, 3, studying=False)
+    Registrant.objects.filter(pk=ids[2]).update(citizen=False)
+    asn, aid = put_on_list(ListKind.ASN, 1, 2), put_on_list(ListKind.SOCIAL_AID, 2)
+    put_on_list(ListKind.PRIORITY, 1, 2, 3)
+
+    screen(wave, at=AFTER)
+    import_list(ListKind.ASN, file_of(tmp_path, 3), provider="BKN", dated=date(2020, 5, 1))
+
+    kept = {row.registrant_id: sorted(row.lists) for row in Ineligible.objects.all()}
+    assert kept == {ids[0]: [asn.pk], ids[1]: [asn.pk, aid.pk], ids[2]: []}
+    asn.refresh_from_db()
+    assert (asn.provider, asn.dated, asn.sha256, asn.people) == ("BKN", date(2020, 4, 1), "0" * 64, 2)
+    assert asn.replaced_by
+
+
+def file_of(folder, *numbers):
+    """A file with these people's NIKs."""
+    path = folder / "list.csv"
+    path.write_text("nik\n" + "".join(f"{make_person(number).nik}\n" for number in numbers))
+    return path
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_that_comes_during_a_screening_waits_for_its_end(tmp_path):
+    wave = make_wave()
+    ids = make_applicants(wave, 3)
+    old, path = put_on_list(ListKind.ASN, 1), file_of(tmp_path, 2)
+
+    with at_the_same_time(lambda: import_list(ListKind.ASN, path, provider="BKN", dated=date(2020, 5, 1))) as provider:
+        screening = screen(wave, at=AFTER)
+
+    assert provider.waited
+    assert provider.error is None
+    assert list(screening.lists.all()) == [old]
+    assert findings() == {ids[0]: [DropOff.EXCLUDED_PROFESSION]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_screening_waits_for_a_list_that_is_being_taken_in_and_uses_it(tmp_path):
+    wave = make_wave()
+    ids = make_applicants(wave, 3)
+    put_on_list(ListKind.ASN, 1)
+
+    with at_the_same_time(lambda: screen(wave, at=AFTER)) as office:
+        new = import_list(ListKind.ASN, file_of(tmp_path, 2), provider="BKN", dated=date(2020, 5, 1)).list
+
+    assert office.error is None
+    assert list(office.outcome.lists.all()) == [new]
+    assert findings() == {ids[1]: [DropOff.EXCLUDED_PROFESSION]}
 
 
 def test_what_other_rules_would_come_to_is_tried_out_without_a_trace():

@@ -1,0 +1,67 @@
+"""What a decree on paper says, read as whoever holds it reads it."""
+
+import pypdfium2
+import pytest
+import zxingcpp
+
+from registrations.models import Registrant, Sex
+from registrations.regions import Province
+from tests.waves.cast import make_applicants, make_wave
+from tests.waves.test_reserves import draw_and_announce
+from waves import decrees, pdf
+from waves.models import Decree, Recipient
+
+pytestmark = pytest.mark.django_db
+
+
+def make_decree():
+    """One that names two men and three women of West Java, and a man of Aceh."""
+    wave = make_wave(quota=6)
+    ids = make_applicants(wave, 6)
+    Registrant.objects.filter(pk__in=ids[:3]).update(sex=Sex.MALE)
+    Registrant.objects.filter(pk=ids[0]).update(province=Province(11))
+    draw_and_announce(wave)
+    return Decree.objects.get()
+
+
+def opened(decree):
+    return pypdfium2.PdfDocument(pdf.write(decree))
+
+
+def text_of(document):
+    """What stands on it, blanks as one."""
+    return " ".join(" ".join(page.get_textpage().get_text_range() for page in document).split())
+
+
+def test_it_tells_how_many_are_named_by_province_and_sex():
+    text = text_of(opened(make_decree()))
+
+    assert "6 orang di 2 provinsi" in text
+    assert "Provinsi Laki-laki Perempuan" in text
+    assert "Aceh 1 0 1 Jawa Barat 2 3 5 Semua provinsi 3 3 6" in text
+
+
+def test_it_has_the_hash_of_its_list_as_text_and_as_a_qr_code_and_its_signature():
+    decree = make_decree()
+    sha256 = bytes(decree.sha256).hex()
+
+    document = opened(decree)
+
+    # Long words are broken where the line ends.
+    text = text_of(document).replace(" ", "")
+    assert f"/sk/?hash={sha256}" in text
+    assert bytes(decree.signature).hex() in text
+    [code] = zxingcpp.read_barcodes(document[0].render(scale=3).to_pil())
+    assert code.text.endswith(f"/sk/?hash={sha256}")
+
+
+def test_no_name_and_no_card_of_anybody_is_in_it():
+    decree = make_decree()
+    assert b"".join(decrees.lines(decree)).decode().count("Siti Rahmawati") == 6
+
+    text = text_of(opened(decree))
+
+    assert "Siti" not in text
+    assert "Rahmawati" not in text
+    digits = text.replace(" ", "")
+    assert not [card for card in Recipient.objects.values_list("card", flat=True) if str(card) in digits]
