@@ -5,7 +5,7 @@ payer and its blocks. Whoever sends looks at the blocks again (`are_whole`): not
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 
 from foundation.pg import array
 from foundation.work import enqueue
-from incentives.holding import hold
+from incentives import gating
+from incentives.holding import Held, hold
 from incentives.models import UNPAID, Batch, Block, Payout
 from incentives.payers import PAYERS, queue
 from incentives.terms import ITEMS
@@ -26,13 +27,17 @@ LARGEST, BLOCK = 100_000, 2000
 
 S = Payout.State
 
-#: Due, unpaid, no gate shut, in no batch, and an account of this payer that is fit.
+#: Due, unpaid, no gate shut, in no batch, nothing left over with a payer, and an account of this payer that is fit.
 _RIPE = f"""
     FROM incentives_obligation obligation JOIN incentives_account account
         ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
     WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
       AND obligation.batch_id IS NULL AND obligation.due_at <= %(at)s
       AND account.payer = %(payer)s AND account.checked_at IS NOT NULL AND account.gate = 0
+      AND NOT EXISTS (
+          SELECT 1 FROM incentives_leftover leftover
+          WHERE leftover.obligation_id = obligation.id AND leftover.settled_at IS NULL
+      )
 """
 
 
@@ -152,7 +157,22 @@ def withdraw(batch: Batch, *, at: datetime) -> int:
             raise NotNow(_("The batch is being sent."))
         unsent = f"batch_id = %s AND state IN ({S.PROPOSED}, {S.APPROVED})"
         cursor.execute(f"SELECT DISTINCT obligation_id / {ITEMS} FROM incentives_payout WHERE {unsent}", [batch.pk])
-        hold(id for (id,) in cursor.fetchall())
+        held = hold(id for (id,) in cursor.fetchall())
+        withdrawn = _take_back(unsent, [batch.pk], held, at)
+        Batch.objects.filter(pk=batch.pk).update(withdrawn_at=at)
+    return withdrawn
+
+
+def take_back(payouts: Iterable[tuple[int, int]], held: Mapping[int, Held], *, at: datetime) -> None:
+    """Give free again these approved payouts, pairs of obligation and attempt, of persons in hand; their batches go on without."""
+    ids, attempts = zip(*payouts, strict=True)
+    unsent = f"(obligation_id, attempt) IN (SELECT * FROM unnest(%s::bigint[], %s::smallint[])) AND state = {S.APPROVED}"
+    _take_back(unsent, [array(ids), array(attempts)], held, at)
+
+
+def _take_back(unsent: str, parameters: Sequence[Any], held: Mapping[int, Held], at: datetime) -> int:
+    """While it was in a batch, no gate was written on it: that is made up for."""
+    with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH back AS (
@@ -161,11 +181,24 @@ def withdraw(batch: Batch, *, at: datetime) -> int:
             UPDATE incentives_obligation obligation SET batch_id = NULL
             FROM back WHERE (obligation.id, obligation.attempt) = (back.obligation_id, back.attempt)
             """,
-            [batch.pk],
+            parameters,
         )
         withdrawn = int(cursor.rowcount)
-        Batch.objects.filter(pk=batch.pk).update(withdrawn_at=at)
+    gating.write(gating.gates_of(held), held, at=at)
     return withdrawn
+
+
+def left_over(obligation_ids: Iterable[int]) -> set[int]:
+    """Those of the obligations of which a payer's file has left something over that nobody has settled: they may be paid already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT obligation_id FROM incentives_leftover
+            WHERE obligation_id = ANY (%s::bigint[]) AND settled_at IS NULL
+            """,
+            [array(obligation_ids)],
+        )
+        return {id for (id,) in cursor.fetchall()}
 
 
 def stop(batch_ids: Iterable[int], *, why: str) -> None:

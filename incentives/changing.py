@@ -1,11 +1,11 @@
 """Changing the account or the phone: with a code to the phone of before, or, when that is lost, after a time in which to object.
 
-What a phone or a code proves is found out above us: a `proof` is called in the transaction, before anything else is locked, and says
+What a phone or a code proves is found out above us: a `proof` is called in the transaction, before the person is held, and says
 whether it was right. Payouts that are in a batch keep their account.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -32,6 +32,8 @@ Proof = Callable[[], bool]
 
 #: So many changes take effect in one transaction.
 BATCH = 200
+#: A code to a phone lives no longer than this, the time on its way included.
+CODE_LIVES = timedelta(minutes=10)
 
 
 class Outcome(Enum):
@@ -65,7 +67,7 @@ _AS_LINKED = {
 def change(registrant_id: int, payer: str, number: str, *, proof: Proof, at: datetime) -> Outcome:
     """Put another account in the place of somebody's present one; `proof`: a fresh code to their phone was right."""
     with transaction.atomic():
-        if not proof():
+        if not proof() or _may_be_of_the_old_phone(registrant_id, at):
             return Outcome.NOT_PROVEN
         standing = _held(registrant_id)
         if standing is None:
@@ -74,6 +76,12 @@ def change(registrant_id: int, payer: str, number: str, *, proof: Proof, at: dat
         if outcome is Outcome.CHANGED:
             notices.tell([(Kind.ACCOUNT_CHANGED, standing.open(), 0)], by_sms=True)
     return outcome
+
+
+def _may_be_of_the_old_phone(registrant_id: int, at: datetime) -> bool:
+    """Whether a code that is live now may have gone to a phone that was lost: another has just taken its place, without its codes."""
+    just_now = (at - CODE_LIVES, at)
+    return AccountChange.objects.filter(registrant_id=registrant_id, done_at__range=just_now).exists()
 
 
 def _held(registrant_id: int) -> Standing | None:
@@ -97,7 +105,7 @@ def _replace(wanted: Link) -> Outcome:
 def change_phone(registrant_id: int, phone: str, *, proof: Proof, at: datetime) -> Outcome:
     """Put another phone (E.164) in the place of somebody's present one; `proof`: codes to the present and to the new one were right."""
     with transaction.atomic():
-        if not proof():
+        if not proof() or _may_be_of_the_old_phone(registrant_id, at):
             return Outcome.NOT_PROVEN
         standing = _held(registrant_id)
         if standing is None:
@@ -157,15 +165,18 @@ def ask(registrant_id: int, wanted: Wanted, *, identity: Identity, proof: Proof,
     It takes effect after a waiting time. All contacts of before are told now, and whoever has one of them can `cancel` it.
     """
     with transaction.atomic():
-        standing = _held(registrant_id)
-        if standing is None:
+        seen = ladder.standing([registrant_id], Stage.SELECTED, or_above=True).get(registrant_id)
+        if seen is None:
             return Outcome.NOT_A_RECIPIENT
         if not _may_try(registrant_id, at):
             return Outcome.TOO_OFTEN
-        person = standing.open()
-        # A wrong guess counts, and is not told apart from a wrong code.
-        if not identity.is_of(person) or not proof():
+        # A wrong guess counts, and is not told apart from a wrong code; it does not use the code up.
+        if not identity.is_of(seen.open()) or not proof():
             return Outcome.NOT_PROVEN
+        standing = _held(registrant_id)
+        if standing is None:
+            return Outcome.NOT_A_RECIPIENT
+        person = standing.open()
         problem = _problem(registrant_id, wanted, person)
         if problem:
             return problem
@@ -198,7 +209,8 @@ def _problem(registrant_id: int, wanted: Wanted, person: Person) -> Outcome | No
 
 
 def _may_try(registrant_id: int, at: datetime) -> bool:
-    tries, _made = ChangeTries.objects.get_or_create(pk=registrant_id)
+    # Held, so that two who guess at once are counted as two. Only who tries holds it, and before all else.
+    tries, _made = ChangeTries.objects.select_for_update().get_or_create(pk=registrant_id)
     before = allowance.recent([datetime.fromisoformat(one) for one in tries.at], at)
     if allowance.wait(before, at):
         return False

@@ -14,10 +14,11 @@ from incentives import gating
 from incentives.gates import Gate
 from incentives.holding import hold
 from incentives.linking import ask_payers
+from incentives.models import State
 from incentives.numbers import open_number
 from incentives.payers import PAYERS, check_queue, service
 from incentives.payout import Payer, Query, Verdict
-from incentives.terms import TERMS
+from incentives.terms import ITEMS, LAST_ITEM, TERMS
 from registrations import ladder
 from registrations.stages import Stage
 
@@ -34,20 +35,22 @@ def check_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.n
 
 def _check(claim: Claim, code: str, payer: Payer, clock: Clock) -> int:
     asked = _unchecked(code, claim.items)
-    queries = _queries(code, asked)
+    queries = _queries(code, asked, due_by=clock())
 
     # Asked outside any transaction: a slow payer must not hold our rows.
     verdicts = payer.check(queries)
 
     with claim.settling():
         known = {int(query.reference): verdict for query, verdict in zip(queries, verdicts, strict=True)}
-        settle({id: verdict for id, verdict in known.items() if verdict is not Verdict.UNKNOWN}, at=clock())
+        said = {id: verdict for id, verdict in known.items() if verdict is not Verdict.UNKNOWN}
+        settle(said, at=clock(), asked={account.id: account.revision for account in asked})
         claim.again(claim.of({id for id, verdict in known.items() if verdict is Verdict.UNKNOWN}))
     return len(queries)
 
 
 class _Account(NamedTuple):
     id: int
+    revision: int
     registrant_id: int
     digest: str
     sealed: memoryview
@@ -58,7 +61,7 @@ def _unchecked(code: str, items: Sequence[Item]) -> list[_Account]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT id, registrant_id, encode(uuid_send(digest), 'hex'), sealed FROM incentives_account
+            SELECT id, revision, registrant_id, encode(uuid_send(digest), 'hex'), sealed FROM incentives_account
             WHERE id = ANY (%s::bigint[]) AND payer = %s AND ended_at IS NULL AND checked_at IS NULL
             """,
             [array({item.subject for item in items}), code],
@@ -66,20 +69,43 @@ def _unchecked(code: str, items: Sequence[Item]) -> list[_Account]:
         return [_Account._make(row) for row in cursor.fetchall()]
 
 
-def _queries(code: str, accounts: Sequence[_Account]) -> list[Query]:
-    people = ladder.standing([account.registrant_id for account in accounts], Stage.SELECTED, or_above=True)
-    amount = TERMS[-1].monthly
+def _queries(code: str, accounts: Sequence[_Account], *, due_by: datetime) -> list[Query]:
+    ids = [account.registrant_id for account in accounts]
+    people, due = ladder.standing(ids, Stage.SELECTED, or_above=True), _due(ids, due_by)
+    monthly = TERMS[-1].monthly
     queries = []
-    for id, registrant_id, digest, sealed in accounts:
+    for id, _revision, registrant_id, digest, sealed in accounts:
         if registrant_id in people:
             person = people[registrant_id].open()
             number = open_number(sealed, payer=code, registrant_id=registrant_id, digest=digest)
-            queries.append(Query(str(id), number, person.nik, person.phone, amount))
+            # Several months may be due together; before any is, the first one will be.
+            queries.append(Query(str(id), number, person.nik, person.phone, max(due.get(registrant_id, 0), monthly)))
     return queries
 
 
-def settle(verdicts: Mapping[int, Verdict], *, at: datetime) -> set[int]:
-    """Write down what payers have said of these accounts, as far as they are linked; return those. In a transaction."""
+def _due(registrant_ids: Sequence[int], by: datetime) -> dict[int, int]:
+    """Rupiah that are due to these people by then and not paid."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT person.id, due.rupiah FROM unnest(%s::bigint[]) AS person (id), LATERAL (
+                SELECT sum(own.amount)::bigint AS rupiah FROM incentives_obligation own
+                WHERE own.id BETWEEN person.id * {ITEMS} + 1 AND person.id * {ITEMS} + {LAST_ITEM}
+                  AND own.state <> {State.PAID} AND own.due_at <= %s
+            ) AS due
+            WHERE due.rupiah IS NOT NULL
+            """,
+            [array(registrant_ids), by],
+        )
+        return dict(cursor.fetchall())
+
+
+def settle(verdicts: Mapping[int, Verdict], *, at: datetime, asked: Mapping[int, int]) -> set[int]:
+    """Write down what payers have said of these accounts, as far as they are linked; return those. In a transaction.
+
+    `asked`: the revision that each verdict is about. Of an account that is being asked about anew, as when the phone was changed
+    meanwhile, it says nothing.
+    """
     if not verdicts:
         return set()
     with connection.cursor() as cursor:
@@ -88,10 +114,15 @@ def settle(verdicts: Mapping[int, Verdict], *, at: datetime) -> set[int]:
         cursor.execute(
             """
             UPDATE incentives_account account SET checked_at = %s, gate = said.gate
-            FROM unnest(%s::bigint[], %s::smallint[]) AS said (id, gate)
-            WHERE account.id = said.id AND account.ended_at IS NULL RETURNING account.id
+            FROM unnest(%s::bigint[], %s::smallint[], %s::smallint[]) AS said (id, gate, revision)
+            WHERE account.id = said.id AND account.revision = said.revision AND account.ended_at IS NULL RETURNING account.id
             """,
-            [at, array(verdicts), array(verdict.gate for verdict in verdicts.values())],
+            [
+                at,
+                array(verdicts),
+                array(verdict.gate for verdict in verdicts.values()),
+                array(asked[id] for id in verdicts),
+            ],
         )
         settled = {id for (id,) in cursor.fetchall()}
     gating.write(gating.gates_of(held), held, at=at)
@@ -142,7 +173,7 @@ def reopen(accounts: Sequence[tuple[str, int]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE incentives_account SET checked_at = NULL, gate = 0
+            UPDATE incentives_account SET checked_at = NULL, gate = 0, revision = revision + 1
             WHERE id = ANY (%s::bigint[]) AND ended_at IS NULL RETURNING payer, id
             """,
             [array(id for _, id in accounts)],
@@ -170,11 +201,12 @@ def told(said: Sequence[Told], *, payer: str, at: datetime) -> list[Heard]:
     ids = [int(entry.reference) if _is_number(entry.reference) else 0 for entry in said]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM incentives_account WHERE id = ANY (%s::bigint[]) AND payer = %s AND ended_at IS NULL",
+            "SELECT id, revision FROM incentives_account WHERE id = ANY (%s::bigint[]) AND payer = %s AND ended_at IS NULL",
             [array(ids), payer],
         )
-        theirs = {id for (id,) in cursor.fetchall()}
-        settled = settle({id: entry.verdict for id, entry in zip(ids, said, strict=True) if id in theirs}, at=at)
+        theirs: dict[int, int] = dict(cursor.fetchall())
+        verdicts = {id: entry.verdict for id, entry in zip(ids, said, strict=True) if id in theirs}
+        settled = settle(verdicts, at=at, asked=theirs)
     return [Heard.NOTED if id in settled else Heard.UNKNOWN for id in ids]
 
 

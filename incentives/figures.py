@@ -1,15 +1,18 @@
 """What the office looks at: where the money stands, and who must act to get it moving. From the books, so at once and exact."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from foundation.pg import array
 from incentives import ledger
 from incentives.gates import Actor, Gate
 from incentives.ledger import Sum
-from incentives.models import Payout, State
+from incentives.models import UNPAID, Payout, State
 from incentives.terms import ITEMS
 
 
@@ -80,6 +83,53 @@ def by_payer() -> dict[str, dict[State, Sum]]:
         for payer, state, obligations, rupiah in cursor.fetchall():
             found.setdefault(payer, {})[State(state)] = Sum(obligations, rupiah)
     return found
+
+
+class Wait(TextChoices):
+    """What money waits for that is due and behind no gate."""
+
+    SETTLING = "settling", _("Left over with a payer")
+    CHECK = "check", _("Account not checked yet")
+    BATCH = "batch", _("In no batch yet")
+
+    @property
+    def who(self) -> Actor:
+        """Who must act."""
+        return Actor.PAYER if self is Wait.CHECK else Actor.OFFICE
+
+
+class Due(NamedTuple):
+    wait: Wait
+    people: int
+    rupiah: int
+    obligations: int
+
+
+def due(*, at: datetime) -> list[Due]:
+    """A line per thing that money waits for which is due then, behind no gate and in no batch; empty ones too.
+
+    This reads what is due, row by row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT wait, count(DISTINCT id / {ITEMS}), sum(amount)::bigint, count(*) FROM (
+                SELECT obligation.id, obligation.amount, CASE
+                    WHEN EXISTS (
+                        SELECT 1 FROM incentives_leftover leftover
+                        WHERE leftover.obligation_id = obligation.id AND leftover.settled_at IS NULL
+                    ) THEN '{Wait.SETTLING.value}'
+                    WHEN account.checked_at IS NULL THEN '{Wait.CHECK.value}' ELSE '{Wait.BATCH.value}' END AS wait
+                FROM incentives_obligation obligation JOIN incentives_account account
+                    ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
+                WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
+                  AND obligation.batch_id IS NULL AND obligation.due_at <= %s
+            ) AS waiting GROUP BY 1
+            """,
+            [at],
+        )
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    return [Due(wait, *found.get(wait.value, (0, 0, 0))) for wait in Wait]
 
 
 def of_batches(ids: Iterable[int]) -> dict[int, dict[Payout.State, Sum]]:

@@ -125,7 +125,8 @@ _RECOUNT = f"""
         ) AS legs GROUP BY 1, 2
     ), attempts AS (
         SELECT obligation.id, obligation.state, obligation.amount, count(payout.attempt) AS attempts, obligation.attempt,
-               max(payout.state) FILTER (WHERE payout.attempt = obligation.attempt) AS last,
+               max(payout.attempt * 16 + payout.state) FILTER (WHERE payout.state < 11) % 16 AS sent,
+               count(*) FILTER (WHERE payout.state IN (11, 12)) AS waiting,
                count(*) FILTER (WHERE payout.state = {State.PAID}) AS paid,
                count(*) FILTER (WHERE payout.amount <> obligation.amount) AS other_amounts
         FROM incentives_obligation obligation LEFT JOIN incentives_payout payout ON payout.obligation_id = obligation.id
@@ -141,10 +142,10 @@ _RECOUNT = f"""
     FROM posted FULL JOIN (SELECT * FROM rows WHERE obligations > 0) AS owed USING (state, gate)
     WHERE coalesce(posted.rupiah, 0) <> coalesce(owed.rupiah, 0)
     UNION ALL
-    -- The last attempt is where the obligation is; before it is sent, the obligation is where the attempt before had left it.
+    -- An obligation is where its last attempt is that was sent, also while the next one waits or when that was taken back.
     SELECT 'payouts', state, 0, count(*), 0 FROM attempts
     WHERE attempts <> attempt OR other_amounts > 0 OR paid <> (state = {State.PAID})::int
-       OR (last < 11 AND last <> state) OR (last >= 11 AND state NOT IN ({State.OPEN}, {State.REVERSED}, {State.FAILED}))
+       OR coalesce(sent, {State.OPEN}) <> state OR waiting > (state IN ({State.OPEN}, {State.REVERSED}, {State.FAILED}))::int
     GROUP BY state
     ORDER BY 1, 2, 3 LIMIT 1000
 """

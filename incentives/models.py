@@ -31,6 +31,8 @@ class Account(models.Model):
     #: The number: see `incentives.numbers`.
     sealed = models.BinaryField()
     payer = models.CharField(max_length=20)
+    #: Goes up when it is to be asked about anew: an answer to what was asked before says nothing any more.
+    revision = models.PositiveSmallIntegerField(db_default=0)
     gate = models.PositiveSmallIntegerField(choices=Gate, default=Gate.NONE)
 
     class Meta:
@@ -186,7 +188,7 @@ class Payout(models.Model):
     obligation_id = models.BigIntegerField()
     #: It stays, whatever the person links meanwhile.
     account_id = models.BigIntegerField()
-    #: When it may have been sent for the first time: noted before it is.
+    #: When it may have been sent last: noted before it is.
     sent_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
     amount = models.PositiveIntegerField()
@@ -343,6 +345,7 @@ class Leftover(models.Model):
         PAID_HERE = "paid_here", _("Failed there, paid here")
         TWICE = "twice", _("Told twice")
         MISSING = "missing", _("Paid here, in no file of theirs")
+        GIVEN_BACK = "given_back", _("Paid there, given back here")
 
         @property
         def next_step(self) -> str:
@@ -359,6 +362,7 @@ class Leftover(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [models.Index("obligation_id", name="leftovers_that_are_open", condition=Q(settled_at=None))]
         constraints = [
             models.CheckConstraint(
                 name="leftover_settled",
@@ -381,6 +385,9 @@ _NEXT_STEPS: dict[Any, Any] = {
     Leftover.Kind.PAID_HERE: _("Ask the payer; if it was not credited, note it as given back."),
     Leftover.Kind.TWICE: _("Ask the payer whether it was credited twice, and have it taken back."),
     Leftover.Kind.MISSING: _("Ask for the files of the days around, then ask the payer about the reference."),
+    Leftover.Kind.GIVEN_BACK: _(
+        "Ask the payer for the return; if there was none, count it as paid before another attempt is made."
+    ),
 }
 
 

@@ -188,7 +188,7 @@ def _match(taken: StatementFile, lines: Sequence[Line], at: datetime) -> None:
             answers[line.key] = line.outcome
             ours[line.key] = _Ours(results.state_after(line.outcome), amount)
     results.settle(answers, at=at)
-    Leftover.objects.bulk_create([*leftovers, *_missing(taken)])
+    Leftover.objects.bulk_create([*leftovers, *_missing(taken), *_given_back_here(taken)])
     _close_explained(taken, at)
 
 
@@ -240,6 +240,9 @@ def _contradiction(state: int, line: Line, amount: int) -> Leftover.Kind | None:
         return Kind.NEVER_SENT
     if results.judge(state, line.outcome) is not Applied.CONTRADICTS:
         return None
+    if state == S.FAILED and line.outcome.is_reversed:
+        # Taken back there: neither of us holds it for paid.
+        return None
     return Kind.PAID_HERE if state in (S.PAID, S.REVERSED) else Kind.FAILED_HERE
 
 
@@ -278,17 +281,66 @@ def _missing(taken: StatementFile) -> list[Leftover]:
         ]
 
 
+def _given_back_here(taken: StatementFile) -> list[Leftover]:
+    """What counts as given back here, and what their files tell as paid and not as given back: it may be with the person.
+
+    A payer that says on one day that something was given back writes it into the file of that day or of the next: until that one has
+    come, nothing is missing. What was accepted here as given back, because no file had told it as paid, is contradicted at once by one
+    that does.
+    """
+    begins, _ends = _day_of(taken)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT payout.obligation_id, payout.attempt, payout.amount
+            FROM incentives_payout payout JOIN incentives_batch batch ON batch.id = payout.batch_id
+            JOIN incentives_statementline told
+                ON (told.obligation_id, told.attempt, told.said) = (payout.obligation_id, payout.attempt, {State.PAID})
+            WHERE batch.payer = %(payer)s AND payout.state = {S.REVERSED}
+              AND NOT EXISTS (
+                  SELECT 1 FROM incentives_statementline line
+                  WHERE (line.obligation_id, line.attempt) = (payout.obligation_id, payout.attempt) AND line.said <> {State.PAID}
+              )
+              AND (payout.settled_at < %(begins)s OR EXISTS (
+                  SELECT 1 FROM incentives_leftover missing
+                  WHERE (missing.obligation_id, missing.attempt) = (payout.obligation_id, payout.attempt)
+                    AND missing.kind = %(missing)s AND missing.settled_at = payout.settled_at
+              ))
+              AND NOT EXISTS (
+                  SELECT 1 FROM incentives_leftover before
+                  WHERE (before.obligation_id, before.attempt, before.kind)
+                      = (payout.obligation_id, payout.attempt, %(given_back)s)
+                    AND (before.settled_at IS NULL OR before.settled_at >= payout.settled_at)
+              )
+            ORDER BY 1, 2
+            """,
+            {"payer": taken.payer, "begins": begins, "missing": Kind.MISSING, "given_back": Kind.GIVEN_BACK},
+        )
+        return [
+            Leftover(file=taken, kind=Kind.GIVEN_BACK, obligation_id=id, attempt=attempt, rupiah=amount)
+            for id, attempt, amount in cursor.fetchall()
+        ]
+
+
 def _close_explained(taken: StatementFile, at: datetime) -> None:
-    """What was missing in an earlier file, and stands in this one."""
+    """What was missing in an earlier file, as paid or as given back, and stands in this one; and what failed here and was taken back."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE incentives_leftover leftover SET settled_at = %s, settled_how = %s
             FROM incentives_statementline line
-            WHERE leftover.kind = %s AND leftover.settled_at IS NULL AND line.file_id = %s
-              AND (line.obligation_id, line.attempt, line.said) = (leftover.obligation_id, leftover.attempt, %s)
+            WHERE (leftover.kind, line.said) IN ((%s, %s), (%s, %s), (%s, %s))
+              AND leftover.settled_at IS NULL AND line.file_id = %s
+              AND (line.obligation_id, line.attempt) = (leftover.obligation_id, leftover.attempt)
             """,
-            [at, f"told in the file of {taken.day}", Kind.MISSING, taken.pk, State.PAID],
+            [
+                at,
+                f"told in the file of {taken.day}",
+                *(Kind.MISSING, State.PAID),
+                *(Kind.GIVEN_BACK, State.REVERSED),
+                *(Kind.FAILED_HERE, State.REVERSED),
+                taken.pk,
+            ],
         )
 
 
@@ -301,14 +353,14 @@ def settle(leftover: Leftover, *, how: str, at: datetime) -> bool:
 
 
 def accept(leftover: Leftover, *, how: str, at: datetime) -> bool:
-    """The payer is right, and has shown it: what failed here counts as paid, what was paid here as given back.
+    """The payer is right, and has shown it: what failed or was given back here counts as paid, what was paid here as given back.
 
     False when it cannot be so any more, or was settled before.
     """
     with transaction.atomic():
         key = Key(leftover.obligation_id, leftover.attempt)
         match Kind(leftover.kind):
-            case Kind.FAILED_HERE:
+            case Kind.FAILED_HERE | Kind.GIVEN_BACK:
                 done = results.accept_payment(key, at=at)
             case Kind.PAID_HERE | Kind.MISSING:
                 results.settle({key: Outcome.REVERSED}, at=at)

@@ -141,6 +141,15 @@ def settle(outcomes: Mapping[Key, Outcome], *, at: datetime, held: Mapping[int, 
             notices.post(kind, {entry.obligation_id // ITEMS: entry.reason for entry in lost if entry.state == state})
 
 
+#: Attempts that were taken back before they were sent do not count.
+_LAST = f"""
+    (obligation.attempt = payout.attempt OR NOT EXISTS (
+        SELECT 1 FROM incentives_payout later
+        WHERE later.obligation_id = obligation.id AND later.attempt > payout.attempt AND later.state <> {S.WITHDRAWN}
+    ))
+"""
+
+
 def _write(outcomes: Mapping[Key, Outcome], at: datetime) -> list[_Settled]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -167,7 +176,7 @@ def _write(outcomes: Mapping[Key, Outcome], at: datetime) -> list[_Settled]:
             SET state = payout.state, paid_at = CASE payout.state WHEN {S.PAID} THEN %s END,
                 batch_id = CASE payout.state WHEN {S.PAID} THEN obligation.batch_id END
             FROM unnest(%s::bigint[], %s::smallint[], %s::smallint[]) AS payout (id, attempt, state)
-            WHERE obligation.id = payout.id AND obligation.attempt = payout.attempt
+            WHERE obligation.id = payout.id AND {_LAST}
             """,
             [
                 at,
@@ -198,7 +207,8 @@ def _shut(lost: Sequence[_Settled], at: datetime) -> None:
 
 
 def accept_payment(key: Key, *, at: datetime) -> bool:
-    """What had failed was paid after all, as its payer has shown; False when another attempt has been begun. In a transaction."""
+    """What had failed, or counted as given back, was paid after all, as its payer has shown; False when another attempt is under way
+    or was made. In a transaction."""
     hold([key.obligation_id // ITEMS])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -207,9 +217,10 @@ def accept_payment(key: Key, *, at: datetime) -> bool:
                 UPDATE incentives_obligation obligation
                 SET state = {S.PAID}, paid_at = %(at)s, gate = 0, batch_id = payout.batch_id
                 FROM incentives_payout payout
-                WHERE (obligation.id, obligation.attempt) = (%(id)s, %(attempt)s) AND obligation.state = {S.FAILED}
+                WHERE obligation.id = %(id)s AND obligation.state IN ({S.FAILED}, {S.REVERSED})
                   AND obligation.batch_id IS NULL
-                  AND (payout.obligation_id, payout.attempt) = (obligation.id, obligation.attempt)
+                  AND (payout.obligation_id, payout.attempt) = (obligation.id, %(attempt)s) AND payout.state = obligation.state
+                  AND {_LAST}
                 RETURNING obligation.id
             )
             UPDATE incentives_payout payout SET state = {S.PAID}, settled_at = %(at)s, reason = 0

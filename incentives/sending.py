@@ -1,7 +1,12 @@
-"""Sending what was approved: noted before it is sent, sent once, and asked for whenever it is not known what became of it."""
+"""Sending what was approved: noted before it is sent, sent once, and asked for whenever it is not known what became of it.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+What its payer has never heard of is sent again under the same reference, if its batch may still be sent: not when that was stopped, or
+changed after the approval, or when a payer's file has left something over. That the payer has not heard of it yet does not say that it
+never will, for the order may be under way: so it stays unknown until a day after it was sent, and has failed then.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -26,6 +31,8 @@ S = Payout.State
 
 #: What a payer has taken and not decided is asked for again after so many seconds.
 PENDING_WAIT = 60.0
+#: What may not be sent any more, and of which a payer has not heard so long after it was sent, has failed: it is on its way no more.
+LOST_AFTER = timedelta(days=1)
 
 
 def send_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.now) -> int:
@@ -40,8 +47,8 @@ def _send(claim: Claim, payer: Payer, clock: Clock) -> int:
     said = dict[Key, Outcome]()
     try:
         said |= _asked(payer.outcomes, in_doubt)
-        unheard = [key for key, outcome in said.items() if outcome is Outcome.NOT_FOUND]
-        orders = new | {key: in_doubt[key] for key in unheard}
+        unheard = {key for key, outcome in said.items() if outcome is Outcome.NOT_FOUND}
+        orders = new | (_noted_again(unheard, at=clock()) if unheard else {})
         said |= _asked(payer.pay, orders)
     except Unavailable:
         # Those, too, that were to be sent just now: the line may have been cut after they were paid.
@@ -81,10 +88,15 @@ class _Row(NamedTuple):
     amount: int
     batch_id: int
     block: int
+    sent_at: datetime | None
     registrant_id: int
     payer: str
     digest: str
     sealed: memoryview
+
+    @property
+    def key(self) -> Key:
+        return Key(self.obligation_id, self.attempt)
 
 
 def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], dict[Key, Order]]:
@@ -94,17 +106,47 @@ def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], di
     """
     ids = {item.subject for item in items}
     with transaction.atomic():
-        hold(id // ITEMS for id in ids)
+        held = hold(id // ITEMS for id in ids)
         rows = _rows(ids)
-        fresh = [row for row in rows if row.state == S.APPROVED]
-        whole = batching.are_whole({(row.batch_id, row.block) for row in fresh}) if fresh else set()
-        batching.stop({row.batch_id for row in fresh if (row.batch_id, row.block) not in whole}, why=_CHANGED)
         niks = _niks(row.registrant_id for row in rows)
+        fresh = [row for row in rows if row.state == S.APPROVED]
+        whole, left_over = _whole(fresh), batching.left_over(row.obligation_id for row in fresh)
         # Opened first: what does not open is not noted either.
-        new = _orders((row for row in fresh if (row.batch_id, row.block) in whole), niks)
+        new = _orders((row for row in whole if row.obligation_id not in left_over), niks)
         in_doubt = _orders((row for row in rows if row.state != S.APPROVED), niks)
         _note(list(new), at)
+        if left_over:
+            theirs = {id: held[id] for id in {id // ITEMS for id in left_over}}
+            batching.take_back([row.key for row in fresh if row.obligation_id in left_over], theirs, at=at)
     return new, in_doubt
+
+
+def _noted_again(unheard: Set[Key], *, at: datetime) -> dict[Key, Order]:
+    """The orders of those that the payer has never heard of and that may be sent as they were approved, noted as being sent now.
+
+    The others are asked for until they cannot be on their way any more, and have failed then: decided with the persons in hand, so
+    that nobody sends them at this moment.
+    """
+    ids = {key.obligation_id for key in unheard}
+    with transaction.atomic():
+        held = hold(id // ITEMS for id in ids)
+        rows = [row for row in _rows(ids) if row.key in unheard]
+        left_over = batching.left_over(ids)
+        orders = _orders(
+            (row for row in _whole(rows) if row.obligation_id not in left_over), _niks(row.registrant_id for row in rows)
+        )
+        _note_again(list(orders), at)
+        stays = (row for row in rows if row.key not in orders)
+        lost = {row.key: Outcome.FAILED for row in stays if row.sent_at and row.sent_at + LOST_AFTER <= at}
+        results.settle(lost, at=at, held=held)
+    return orders
+
+
+def _whole(rows: Sequence[_Row]) -> list[_Row]:
+    """Those of the rows that may be sent as they were approved; the batches of the others are stopped, if they are not already."""
+    whole = batching.are_whole({(row.batch_id, row.block) for row in rows}) if rows else set()
+    batching.stop({row.batch_id for row in rows if (row.batch_id, row.block) not in whole}, why=_CHANGED)
+    return [row for row in rows if (row.batch_id, row.block) in whole]
 
 
 _CHANGED = "changed after it was approved"
@@ -115,7 +157,7 @@ def _rows(ids: Iterable[int]) -> list[_Row]:
         cursor.execute(
             """
             SELECT payout.obligation_id, payout.attempt, payout.state, payout.amount, payout.batch_id, payout.block,
-                   account.registrant_id, account.payer, encode(uuid_send(account.digest), 'hex'), account.sealed
+                   payout.sent_at, account.registrant_id, account.payer, encode(uuid_send(account.digest), 'hex'), account.sealed
             FROM incentives_obligation obligation
             JOIN incentives_payout payout ON payout.obligation_id = obligation.id AND payout.attempt = obligation.attempt
             JOIN incentives_account account ON account.id = payout.account_id
@@ -141,6 +183,17 @@ def _note(keys: Sequence[Key], at: datetime) -> None:
                 RETURNING payout.obligation_id
             )
             UPDATE incentives_obligation obligation SET state = {S.SENDING} FROM noted WHERE obligation.id = noted.obligation_id
+            """,
+            [at, array(key.obligation_id for key in keys), array(key.attempt for key in keys)],
+        )
+
+
+def _note_again(keys: Sequence[Key], at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE incentives_payout payout SET sent_at = %s FROM unnest(%s::bigint[], %s::smallint[]) AS again (id, attempt)
+            WHERE payout.obligation_id = again.id AND payout.attempt = again.attempt
             """,
             [at, array(key.obligation_id for key in keys), array(key.attempt for key in keys)],
         )

@@ -137,6 +137,8 @@ class Details(NamedTuple):
     states: list[State]
     payers: list[PayerLine]
     together: PayerLine
+    #: What is due and behind no gate.
+    due: list[figures.Due]
     balance: Balance
 
 
@@ -147,7 +149,11 @@ def details() -> Details:
     sums = [[line.states[number] for line in lines] for number in range(len(State))]
     together = [Sum(sum(each.obligations for each in column), sum(each.rupiah for each in column)) for column in sums]
     return Details(
-        list(State), lines, PayerLine(_("All"), together, sum(line.rupiah for line in lines)), _balance(accounts.totals())
+        list(State),
+        lines,
+        PayerLine(_("All"), together, sum(line.rupiah for line in lines)),
+        figures.due(at=pg.now()),
+        _balance(accounts.totals()),
     )
 
 
@@ -271,6 +277,16 @@ def figures_json(request: HttpRequest) -> HttpResponse:
                     }
                     for line in money.blocked
                 ],
+                "due": [
+                    {
+                        "waits_for": line.wait.value,
+                        "who": line.wait.who.value,
+                        "people": line.people,
+                        "obligations": line.obligations,
+                        "rupiah": line.rupiah,
+                    }
+                    for line in more.due
+                ],
                 "payers": [
                     {
                         "payer": code or None,
@@ -309,6 +325,9 @@ def _rows(money: Money, more: Details) -> Iterable[list[Cell]]:
     for held in money.blocked:
         who = str(held.who.label)
         yield [_("Blocked"), str(held.gate.label), who, held.people, held.obligations, held.rupiah]
+    for waiting in more.due:
+        who = str(waiting.wait.who.label)
+        yield [_("Due"), str(waiting.wait.label), who, waiting.people, waiting.obligations, waiting.rupiah]
     for payer in more.payers:
         for state, sum in zip(more.states, payer.states, strict=True):
             yield [_("By payer"), f"{payer.name}: {state.label}", "", None, *sum]

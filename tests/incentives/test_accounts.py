@@ -7,7 +7,7 @@ from django.db import IntegrityError, connection, transaction
 
 from foundation.models import Work
 from foundation.services import Unavailable
-from incentives import checking, gating, linking
+from incentives import changing, checking, gating, linking
 from incentives.checking import Again, Heard, Told
 from incentives.gates import Actor, Gate
 from incentives.linking import Link, Outcome
@@ -17,6 +17,7 @@ from incentives.payout import Verdict
 from registrations.stages import DropOff
 from tests.incentives.cast import (
     LATER,
+    Bank,
     account,
     check,
     link,
@@ -252,6 +253,40 @@ def test_a_payer_tells_of_its_own_accord_and_of_its_own_accounts_only():
     assert heard == [Heard.NOTED, Heard.NOTED, Heard.UNKNOWN]
     assert registrant(first).drop_off == DropOff.NONE
     assert registrant(second).drop_off == DropOff.ACCOUNT_INACTIVE
+
+
+@pytest.mark.parametrize(("days", "rupiah"), [(-20, 600_000), (0, 600_000), (70, 1_800_000)])
+def test_an_account_must_hold_all_that_is_due(days, rupiah):
+    [id] = make_owed()
+    link([id])
+    asked = []
+
+    class Curious(Bank):
+        def check(self, queries):
+            asked.extend(query.amount for query in queries)
+            return super().check(queries)
+
+    check(Curious(), at=LATER + timedelta(days=days))
+
+    assert asked == [rupiah]
+
+
+def test_an_answer_about_the_phone_of_before_says_nothing():
+    [id] = make_owed()
+    link([id], numbers=[f"08{id:09}"], payer="gopay")
+
+    class Slow:
+        """While it answers, the phone is changed."""
+
+        def check(self, queries):
+            changing.change_phone(id, "+6281399990001", proof=lambda: True, at=LATER)
+            return [Verdict.FIT] * len(queries)
+
+    checking.check_batch("gopay", payer=Slow(), size=10, clock=lambda: LATER)
+
+    assert account(id).checked_at is None, "it is asked about with the new phone"
+    check(code="gopay")
+    assert account(id).gate == Gate.ACCOUNT_PHONE_DIFFERS
 
 
 def test_the_database_refuses_a_second_live_account_whoever_writes_it():

@@ -9,10 +9,10 @@ import pytest
 from foundation import webhooks
 from incentives import batching, ledger, tasks
 from incentives.gates import Gate
-from incentives.models import State
+from incentives.models import Journal, State
 from incentives.payout import Outcome
 from partners import inbox, keys
-from partners.models import Secret
+from partners.models import Event, Message, Secret
 from partners.scopes import Scope
 from tests.incentives.cast import (
     LATER,
@@ -35,6 +35,7 @@ from tests.partners.cast import api, make_partner
 pytestmark = pytest.mark.django_db
 
 BATCHES, RESULTS, CHECKS = "/api/v1/payout-batches/", "/api/v1/payout-results/", "/api/v1/account-checks/"
+WEBHOOKS = "/api/v1/webhooks/"
 
 
 @pytest.fixture
@@ -187,3 +188,38 @@ def test_checks_come_by_webhook_too(bni):
     told("bni", "account.checked", {"checks": "nonsense"}, "msg_2")
 
     assert account(id).gate == Gate.NONE
+
+
+def test_a_signed_message_that_comes_twice_is_known_and_applied_once(bni, client):
+    [id] = make_payable()
+    pay()
+    secret = webhooks.secret_bytes(keys.rotate("bni", Secret.Use.IN))
+    data = {"results": [{"reference": payout(id).reference, "status": "reversed_inactive"}]}
+    body, now = json.dumps({"type": "payout.settled", "data": data}).encode(), int(time.time())
+    said = {
+        "HTTP_WEBHOOK_ID": "msg_1",
+        "HTTP_WEBHOOK_TIMESTAMP": str(now),
+        "HTTP_WEBHOOK_SIGNATURE": webhooks.sign(secret, "msg_1", now, body),
+    }
+
+    answers = []
+    for _ in range(2):
+        answers.append(client.post("/api/v1/inbox/bni/", body, content_type="application/json", **said))
+        while inbox.apply_batch(size=100):
+            pass
+
+    assert [(answer.status_code, answer.json()["known"]) for answer in answers] == [(200, False), (200, True)]
+    assert Message.objects.get().state == Message.State.APPLIED
+    assert Journal.objects.filter(from_state=State.PAID, to_state=State.REVERSED).count() == 1
+    assert owed(id).state == State.REVERSED
+
+
+def test_who_owns_nothing_reads_empty_lists(bni, bri):
+    make_payable()
+    make_batch()
+    Event.objects.create(partner=bni, kind="payout.approved", sealed=b"")
+    theirs, others = (api(partner, Scope.PAYOUTS_READ, Scope.WEBHOOKS_READ) for partner in (bni, bri))
+
+    listed = [[len(who.get(path).json()["items"]) for path in (BATCHES, WEBHOOKS)] for who in (theirs, others)]
+
+    assert listed == [[1, 1], [0, 0]]

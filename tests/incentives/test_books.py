@@ -3,10 +3,11 @@
 import pytest
 from django.db import connection, transaction
 
-from incentives import figures, ledger, results
+from incentives import batching, figures, ledger, results
+from incentives.figures import Wait
 from incentives.gates import Actor, Gate
 from incentives.ledger import Sum
-from incentives.models import Journal, Movement, Obligation, State, number
+from incentives.models import Journal, Leftover, Movement, Obligation, State, StatementFile, number
 from incentives.payout import Outcome
 from incentives.results import Result
 from tests.incentives.cast import (
@@ -14,6 +15,7 @@ from tests.incentives.cast import (
     check,
     link,
     magic,
+    make_batch,
     make_owed,
     make_payable,
     pay,
@@ -54,6 +56,28 @@ def test_blocked_rupiah_are_told_by_gate_with_who_must_act(folded):
         (Gate.ACCOUNT_FULL, Actor.REGISTRANT, 2, 2 * MONTHS),
     ]
     assert ledger.recount() == []
+
+
+@pytest.mark.django_db
+def test_what_is_due_and_behind_no_gate_waits_for_the_payer_or_for_the_office():
+    make_payable(3)
+    [left_over] = make_payable(1, first=2000)
+    make_batch(limit=1)
+    link(make_owed(2, first=3000))
+    make_owed(1, first=4000)
+    file = StatementFile.objects.create(
+        payer="bni", day=LATER.date(), sha256=b"", file="bni.csv", lines=0, rupiah=0, taken_at=LATER
+    )
+    Leftover.objects.create(file=file, kind=Leftover.Kind.TWICE, obligation_id=number(left_over, 1), attempt=1, rupiah=1)
+
+    lines = figures.due(at=LATER)
+
+    assert [(line.wait, line.wait.who, line.people, line.rupiah) for line in lines] == [
+        (Wait.SETTLING, Actor.OFFICE, 1, 600_000),
+        (Wait.CHECK, Actor.PAYER, 2, 1_200_000),
+        (Wait.BATCH, Actor.OFFICE, 2, 1_200_000),
+    ]
+    assert batching.ripe("bni", at=LATER) == (2, 1_200_000)
 
 
 @pytest.mark.django_db

@@ -1,8 +1,10 @@
 """Another account, another phone: with a code to the one of before, or after a week in which its owner can object."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from foundation import outbox
 from foundation.models import Work
@@ -35,6 +37,7 @@ from tests.incentives.cast import (
     registrant,
     send,
 )
+from verification import codes
 
 pytestmark = pytest.mark.django_db
 
@@ -177,6 +180,43 @@ def test_who_has_lost_the_phone_waits_a_week_and_all_old_contacts_are_told():
     assert account(id).digest != plain(id)
     assert sorted(told()[1]) == sorted([old, NEW_PHONE])
     assert changing.take_effect(at=LATER + timedelta(days=9)) == 0
+
+
+def another_account(id: int, at: datetime) -> Outcome:
+    return changing.change(id, "bri", "123456789012345", proof=proven, at=at)
+
+
+def another_phone(id: int, at: datetime) -> Outcome:
+    return changing.change_phone(id, "+6281399990002", proof=proven, at=at)
+
+
+@pytest.mark.parametrize("prove", [another_account, another_phone])
+def test_a_code_to_the_lost_phone_proves_nothing_after_the_change(prove):
+    [id] = make_payable()
+    changing.ask(id, Wanted(NEW_PHONE), identity=identity(id), proof=proven, at=LATER)
+    changing.take_effect(at=LATER + timedelta(days=7))
+
+    at_once = prove(id, LATER + timedelta(days=7))
+    later = prove(id, LATER + timedelta(days=7, minutes=11))
+
+    assert (at_once, later) == (Outcome.NOT_PROVEN, Outcome.CHANGED)
+    assert codes.LIFE < changing.CODE_LIVES
+
+
+def test_codes_are_looked_at_before_the_person_is_held():
+    [id] = make_payable()
+    said: list[str] = []
+
+    def proof() -> bool:
+        said.extend(query["sql"] for query in queries)
+        return True
+
+    with CaptureQueriesContext(connection) as queries:
+        outcome = changing.ask(id, Wanted(NEW_PHONE), identity=identity(id), proof=proof, at=LATER)
+
+    assert outcome is Outcome.ASKED
+    assert said
+    assert not [sql for sql in said if "registrations_registrant" in sql and "FOR NO KEY UPDATE" in sql]
 
 
 def test_the_owner_of_the_old_phone_objects():

@@ -139,6 +139,13 @@ class Money(RuleBasedStateMachine):
     def withdraw(self):
         batching.withdraw(Batch.objects.filter(approved_at=None, withdrawn_at=None).latest("pk"), at=self.now)
 
+    @precondition(lambda self: Batch.objects.filter(approved_at__isnull=False, stopped="").exists())
+    @rule()
+    def stop_and_give_free(self):
+        batch = Batch.objects.filter(approved_at__isnull=False, stopped="").latest("pk")
+        batching.halt(batch, why="a doubt")
+        batching.withdraw(batch, at=self.now)
+
     @rule(code=CODE, answers=st.lists(st.sampled_from(ANSWERS), max_size=6))
     def send(self, code, answers):
         self.banks[code].answer_next = answers

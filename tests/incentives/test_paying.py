@@ -9,9 +9,10 @@ from foundation import outbox
 from foundation.models import SetAside, Work
 from foundation.services import Unavailable
 from incentives import batching, changing, checking, ledger, obligations, results, surveys
+from incentives.checking import Told
 from incentives.gates import Gate
-from incentives.models import Batch, Journal, Obligation, Payout, State, number
-from incentives.payout import Outcome
+from incentives.models import Batch, Journal, Leftover, Obligation, Payout, State, StatementFile, number
+from incentives.payout import Outcome, Verdict
 from incentives.results import Applied, Key, Result
 from incentives.surveys import Answer
 from registrations import funnel
@@ -180,6 +181,17 @@ def test_a_batch_that_is_withdrawn_gives_its_payouts_free_under_new_references()
         batching.withdraw(batch, at=LATER)
 
 
+def test_what_is_withdrawn_stands_behind_the_gate_that_was_shut_meanwhile():
+    [id] = make_payable()
+    batch = batching.propose("bni", by=clerk("maker"), at=LATER)
+    checking.told([Told(str(account(id).pk), Verdict.INACTIVE)], payer="bni", at=LATER)
+
+    batching.withdraw(batch, at=LATER)
+
+    assert owed(id).gate == owed(id, 2).gate == Gate.ACCOUNT_INACTIVE
+    assert ledger.read().behind(Gate.ACCOUNT_INACTIVE).rupiah == 2_400_000
+
+
 def behind_the_triggers(sql, *parameters):
     """A hand that is allowed everything."""
     with connection.cursor() as cursor:
@@ -300,16 +312,93 @@ def test_what_never_arrived_is_sent_under_the_same_reference():
     make_batch()
     bank = Bank()
 
-    class Deaf(Bank):
-        def pay(self, orders):
-            raise Unavailable("ConnectionError")
-
     send(Deaf())
     make_due()
     send(bank)
 
     assert list(bank.credited) == [payout(id).reference]
     assert Payout.objects.count() == 1
+
+
+class Deaf(Bank):
+    """Orders do not reach it; it answers what it is asked."""
+
+    def pay(self, orders):
+        raise Unavailable("ConnectionError")
+
+
+class Never(Bank):
+    """Has never heard of anything, and must not be sent anything."""
+
+    def pay(self, orders):
+        raise AssertionError("this was not to be sent")
+
+
+def stop_it(batch):
+    batching.halt(batch, why="a doubt")
+
+
+def change_it(batch):
+    behind_the_triggers("UPDATE incentives_payout SET amount = amount * 2 WHERE batch_id = %s", batch.pk)
+
+
+def leave_it_over(batch):
+    file = StatementFile.objects.create(
+        payer="bni", day=LATER.date(), sha256=b"", file="bni.csv", lines=0, rupiah=0, taken_at=LATER
+    )
+    [sent] = Payout.objects.filter(batch_id=batch.pk)
+    Leftover.objects.create(
+        file=file, kind=Leftover.Kind.AMOUNT_DIFFERS, obligation_id=sent.obligation_id, attempt=sent.attempt, rupiah=1
+    )
+
+
+@pytest.mark.parametrize("happens", [stop_it, change_it, leave_it_over])
+def test_what_never_arrived_is_not_sent_again_when_it_may_not_be_sent_any_more(happens):
+    [id] = make_payable()
+    batch = make_batch()
+    send(Deaf())
+
+    happens(batch)
+    make_due()
+    send(Never())
+    soon = owed(id).state
+    make_due()
+    send(Never(), at=LATER + DAY)
+
+    assert soon == State.UNKNOWN, "it may be on its way"
+    assert (owed(id).state, owed(id).batch_id) == (State.FAILED, None)
+    assert account(id).checked_at is None, "as after any failure without a reason"
+    behind_the_triggers("UPDATE incentives_payout SET amount = 600000")
+
+
+def test_what_was_sent_again_is_lost_a_day_after_it_was_sent_last():
+    [id] = make_payable()
+    batch = make_batch()
+    send(Deaf())
+    make_due()
+    send(Deaf(), at=LATER + DAY)
+
+    batching.halt(batch, why="a doubt")
+    make_due()
+    send(Never(), at=LATER + DAY + DAY / 2)
+    soon = owed(id).state
+    make_due()
+    send(Never(), at=LATER + 2 * DAY)
+
+    assert (soon, owed(id).state) == (State.UNKNOWN, State.FAILED)
+
+
+def test_of_a_batch_that_was_stopped_what_has_arrived_is_followed_up():
+    [id] = make_payable()
+    batch, bank = make_batch(), Bank()
+    bank.answer_next = [Outcome.UNKNOWN]
+    send(bank)
+
+    batching.halt(batch, why="a doubt")
+    make_due()
+    send(bank)
+
+    assert owed(id).state == State.PAID
 
 
 def test_while_it_is_unknown_no_other_attempt_is_made():

@@ -7,9 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from foundation.csvfile import BadFile
-from incentives import ledger, reconciliation
-from incentives.models import Leftover, Payout, State, StatementFile, StatementLine
+from incentives import batching, ledger, reconciliation, results
+from incentives.models import Batch, Leftover, Payout, State, StatementFile, StatementLine
 from incentives.payout import HttpPayer, Outcome
+from incentives.results import Result
 from prakerja.mockservices import serving
 from registrations.regions import WIB
 from registrations.stages import Stage
@@ -19,6 +20,7 @@ from tests.incentives.cast import (
     Bank,
     account,
     check,
+    clerk,
     magic,
     make_batch,
     make_payable,
@@ -28,6 +30,7 @@ from tests.incentives.cast import (
     registrant,
     send,
 )
+from waves.screening import NotNow
 
 pytestmark = pytest.mark.django_db
 
@@ -198,13 +201,187 @@ def test_what_the_payer_has_shown_is_accepted():
 def test_a_payment_is_not_accepted_when_another_attempt_has_been_begun():
     [id] = make_payable(numbers=[magic(26)])
     pay()
-    take(file(line(payout(id).reference)))
     check()
     pay()
+    take(file(line(payout(id).reference), line(payout(id, attempt=2).reference)))
 
     assert not reconciliation.accept(Leftover.objects.get(), how="shown by BNI", at=TOMORROW)
 
     assert leftovers() == [(Kind.FAILED_HERE, payout(id).reference)]
+
+
+def nothing_is_due() -> bool:
+    try:
+        batching.propose("bni", by=clerk("maker"), at=TOMORROW)
+    except NotNow:
+        return batching.ripe("bni", at=TOMORROW) == (0, 0)
+    return False
+
+
+def test_what_failed_here_and_was_paid_there_is_not_paid_again_while_it_is_left_over():
+    [id] = make_payable(numbers=[magic(26)])
+    pay()
+    check()
+
+    take(file(line(payout(id).reference)))
+
+    assert leftovers() == [(Kind.FAILED_HERE, payout(id).reference)]
+    assert nothing_is_due()
+    reconciliation.settle(Leftover.objects.get(), how="BNI has taken it back", at=TOMORROW)
+    pay(at=TOMORROW)
+    assert payout(id, attempt=2).state == State.PAID
+
+
+def test_what_was_taken_back_before_it_was_sent_and_was_paid_there_is_not_paid_again():
+    [id] = make_payable()
+    batching.withdraw(batching.propose("bni", by=clerk("maker"), at=LATER), at=LATER)
+
+    take(file(line(payout(id).reference)))
+
+    assert leftovers() == [(Kind.NEVER_SENT, payout(id).reference)]
+    assert nothing_is_due()
+
+
+def test_what_is_left_over_of_an_approved_batch_is_taken_back_and_the_rest_is_sent():
+    id, other = make_payable(2, numbers=[magic(26), "1234567890"])
+    pay()
+    check()
+    batch, bank = make_batch(at=LATER + 31 * DAY), Bank()
+
+    take(file(line(payout(id).reference), line(payout(other).reference)))
+    send(bank)
+
+    sent = {payout(id, 2).reference, payout(other, 2).reference}
+    assert set(bank.credited) == sent, "the first month's second attempt is not"
+    assert payout(id, attempt=2).state == Payout.State.WITHDRAWN
+    assert (owed(id).state, owed(id).batch_id) == (State.FAILED, None)
+    assert not Batch.objects.get(pk=batch.pk).stopped
+    assert reconciliation.accept(Leftover.objects.get(), how="shown by BNI", at=TOMORROW)
+    assert owed(id).state == State.PAID
+    assert ledger.recount() == []
+
+
+def test_a_payment_is_accepted_when_the_next_attempt_was_refused_and_can_be_given_back_later():
+    [id] = make_payable(numbers=[magic(26)])
+    first = pay()
+    check()
+    second = batching.propose("bni", by=clerk("maker"), at=LATER)
+    take(file(line(payout(id).reference)))
+    leftover = Leftover.objects.get()
+    while_it_is_proposed = reconciliation.accept(leftover, how="shown by BNI", at=TOMORROW)
+    batching.refuse(second, why="it is paid", at=TOMORROW)
+
+    accepted = reconciliation.accept(leftover, how="shown by BNI", at=TOMORROW)
+
+    assert (while_it_is_proposed, accepted) == (False, True)
+    assert (owed(id).state, owed(id).batch_id) == (State.PAID, first.pk)
+    assert payout(id).state == State.PAID
+    assert ledger.recount() == []
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bni", at=TOMORROW)
+    assert (owed(id).state, owed(id).batch_id) == (State.REVERSED, None)
+    assert ledger.recount() == []
+    check(at=TOMORROW)
+    pay(at=TOMORROW)
+    assert payout(id, attempt=3).state == State.PAID
+
+
+def test_what_failed_here_and_was_taken_back_there_is_settled_by_the_file_that_tells_it():
+    [id] = make_payable(numbers=[magic(26)])
+    pay()
+    check()
+    take(file(line(payout(id).reference)))
+    before = leftovers()
+
+    late = TODAY + DAY
+    take(file(line(payout(id).reference, "reversed", day=late), day=late), at=LATER + 2 * DAY)
+
+    assert before == [(Kind.FAILED_HERE, payout(id).reference)]
+    assert leftovers() == []
+    pay()
+    assert payout(id, attempt=2).state == State.PAID
+
+
+def give_back_by_mistake(id: int) -> None:
+    """Its payer says that it was given back, which is not so; it is paid again."""
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bni", at=LATER)
+    check()
+    pay()
+
+
+def test_what_was_given_back_by_word_and_in_no_file_is_left_over_when_the_next_file_has_come():
+    [id] = make_payable()
+    pay()
+    give_back_by_mistake(id)
+
+    take(file(line(payout(id).reference), line(payout(id, attempt=2).reference)))
+    of_that_day = leftovers()
+    take(file(day=TODAY + DAY), at=LATER + 2 * DAY)
+    take(file(day=TODAY + 2 * DAY), at=LATER + 3 * DAY)
+
+    assert of_that_day == [], "it may be booked as given back on the next day"
+    assert leftovers() == [(Kind.GIVEN_BACK, payout(id).reference)], "once"
+    assert not reconciliation.accept(Leftover.objects.get(), how="shown by BNI", at=TOMORROW), "another attempt was made"
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_what_was_given_back_by_word_and_stands_in_the_file_of_that_day_or_the_next_is_explained(days):
+    [id] = make_payable()
+    pay()
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bni", at=LATER)
+    told = [[line(payout(id).reference)], []]
+    told[days].append(line(payout(id).reference, "reversed", day=TODAY + days * DAY))
+
+    take(file(*told[0]))
+    take(file(*told[1], day=TODAY + DAY), at=LATER + 2 * DAY)
+    take(file(day=TODAY + 2 * DAY), at=LATER + 3 * DAY)
+
+    assert Leftover.objects.count() == 0
+
+
+def test_a_return_that_a_later_file_tells_closes_what_was_left_over():
+    [id] = make_payable()
+    pay()
+    give_back_by_mistake(id)
+    take(file(line(payout(id).reference), line(payout(id, attempt=2).reference)))
+    take(file(day=TODAY + DAY), at=LATER + 2 * DAY)
+    before = leftovers()
+
+    late = TODAY + 2 * DAY
+    take(file(line(payout(id).reference, "reversed", day=late), day=late), at=LATER + 3 * DAY)
+
+    assert before == [(Kind.GIVEN_BACK, payout(id).reference)]
+    assert leftovers() == []
+
+
+def test_what_was_not_given_back_counts_as_paid_again_once_its_payer_has_shown_it():
+    [id] = make_payable()
+    pay()
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bni", at=LATER)
+    check()
+    take(file(line(payout(id).reference)))
+    take(file(day=TODAY + DAY), at=LATER + 2 * DAY)
+    waits = nothing_is_due()
+
+    accepted = reconciliation.accept(Leftover.objects.get(), how="shown by BNI", at=LATER + 2 * DAY)
+
+    assert (waits, accepted) == (True, True)
+    assert (owed(id).state, payout(id).state) == (State.PAID, State.PAID)
+    assert nothing_is_due()
+    assert leftovers() == []
+    assert ledger.recount() == []
+
+
+def test_what_was_accepted_as_missing_and_stands_in_a_later_file_is_left_over_at_once():
+    [id] = make_payable()
+    pay()
+    take(file())
+    reconciliation.accept(Leftover.objects.get(), how="not in their books", at=TOMORROW)
+    check(at=TOMORROW)
+
+    take(file(line(payout(id).reference, day=TODAY + DAY), day=TODAY + DAY), at=LATER + 2 * DAY)
+
+    assert leftovers() == [(Kind.GIVEN_BACK, payout(id).reference)]
+    assert nothing_is_due()
 
 
 def refused(content: bytes, *, payer: str = "bni", at=TOMORROW) -> str:

@@ -21,7 +21,7 @@ from prakerja import money_pages, reconciliation_pages
 from prakerja.models import Deed
 from prakerja.tables import harmless
 from registrations.regions import WIB
-from tests.incentives.cast import clerk, link, magic, make_batch, make_owed, make_payable, payout, send
+from tests.incentives.cast import LATER, clerk, link, magic, make_batch, make_owed, make_payable, payout, send
 from tests.people import make_registrant
 
 pytestmark = pytest.mark.django_db
@@ -192,6 +192,27 @@ def test_the_figures_by_payer_and_by_state_are_the_same_money(ani):
         assert sum(line["states"][state]["rupiah"] for line in told["payers"]) == rupiah
     assert told["total"]["rupiah"] == sum(by_state.values()) == sum(Obligation.objects.values_list("amount", flat=True))
     assert [by_state[state] for state in ("sending", "unknown", "paid", "reversed", "failed")] == [600_000] * 5
+
+
+def test_what_is_due_is_told_with_who_must_act(ani):
+    make_payable(1)
+    link(make_owed(2, first=2000))
+
+    page = text_of(ani.get(f"{MONEY}rincian/"))
+    told = ani.get(f"{MONEY}angka.json").json()["incentives"]["due"]
+    cells = [row for row in rows(ani.get(f"{MONEY}angka.csv")) if row[0] == "Due"]
+
+    assert "Account not checked yet the bank or e-wallet Rp4,800,000 2 8" in page
+    assert "In no batch yet the programme's office Rp2,400,000 1 4" in page
+    assert [(line["waits_for"], line["who"], line["rupiah"]) for line in told] == [
+        ("settling", "office", 0),
+        ("check", "payer", 4_800_000),
+        ("batch", "office", 2_400_000),
+    ]
+    assert [row[2:] for row in cells][1:] == [
+        ["the bank or e-wallet", "2", "8", "4800000"],
+        ["the programme's office", "1", "4", "2400000"],
+    ]
 
 
 def test_the_training_balance_is_granted_spent_and_left_by_platform(ani):
@@ -501,6 +522,22 @@ def test_what_the_payer_has_shown_is_taken_over_into_the_books_once_and_in_the_b
     assert states == {paid.obligation_id: State.REVERSED, failed.obligation_id: State.PAID}
     assert "It agrees" in text_of(ani.get(f"{MONEY}hitung-ulang/"))
     assert Deed.objects.filter(name="leftover_accepted", by__username="budi").count() == 2
+
+
+def test_what_was_not_given_back_is_counted_as_paid(budi, english):
+    [id] = make_payable(1)
+    make_batch()
+    send()
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer="bni", at=LATER)
+    taken(budi, statement([(payout(id).reference, "paid", 600_000)]))
+    [leftover] = Leftover.objects.all()
+
+    page = text_of(budi.get(f"{RECONCILIATION}{leftover.file_id}/"))
+    answer = budi.post(f"{RECONCILIATION}sisa/{leftover.pk}/", {"act": "accept", "how": "Shown", **SURE}, follow=True)
+
+    assert "were credited and not given back" in page
+    assert said(answer) == "Settled."
+    assert payout(id).state == State.PAID
 
 
 def test_a_files_name_is_shown_without_what_no_screen_shows(ani):
