@@ -263,7 +263,7 @@ def test_nobody_is_added_or_called_in_the_middle_of_a_freeze():
         drawing.freeze(second, at=after)
 
     assert isinstance(other.error, NotNow)
-    assert "wave 2" in str(other.error)
+    assert "gelombang 2" in str(other.error)
 
 
 @pytest.mark.parametrize(
