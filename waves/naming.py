@@ -1,6 +1,7 @@
 """Who was drawn is named in a decree, gets a card and stands on *selected*; with the announcement, everybody is told."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 
 from django.db import connection, transaction
@@ -23,8 +24,7 @@ BATCH = 20_000
 
 def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
     """Name all who were drawn: they are recipients, have a card, and stand on *selected*. One transaction. Raises `NotNow`."""
-    # The cursor ends with the transaction, also when somebody cannot be selected: left to a generator, it would end after it.
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
+    with transaction.atomic():
         writer = Writer(Decree.Kind.RECIPIENTS, draw, by=by, at=at)
         draw = Draw.objects.select_for_update().get(pk=draw.pk)
         if draw.annulled_at:
@@ -33,7 +33,8 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             raise NotNow(_("The draw is not published."))
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
-        count = sum(make_recipients(writer, draw, people) for people in _drawn(cursor, draw))
+        with _drawn(draw) as parcels:
+            count = sum(make_recipients(writer, draw, people) for people in parcels)
         if count != draw.selected:
             raise _cannot()
         return writer.finish()
@@ -55,25 +56,29 @@ def _cannot() -> NotNow:
     return NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
 
 
-def _drawn(cursor: CursorWrapper, draw: Draw) -> Iterator[list[Named]]:
+@contextmanager
+def _drawn(draw: Draw) -> Iterator[Iterator[list[Named]]]:
     """All who were drawn, by rank, some thousand at a time."""
-    with connection.cursor() as plain:
-        # All of them are wanted, not the first ones soon: tables are read through, not people looked up one by one.
-        plain.execute("SET LOCAL cursor_tuple_fraction = 1; SET LOCAL work_mem = '256MB'")
-    cursor.execute(
-        """
-        SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
-               data.sealed, uuid_send(registrant.reference)
-        FROM waves_place place
-        JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
-        JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
-        JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
-        WHERE place.draw_id = %s ORDER BY place.rank
-        """,
-        [draw.pk],
-    )
-    while rows := cursor.fetchmany(BLOCK):
-        yield named(rows)
+    with connection.cursor() as cursor:
+        # At once, for then several processes do it: people lie all over two large tables, and each costs a page of both.
+        cursor.execute("SET LOCAL work_mem = '256MB'")
+        cursor.execute(
+            """
+            CREATE TEMP TABLE drawn ON COMMIT DROP AS
+            SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
+                   data.sealed, uuid_send(registrant.reference)
+            FROM waves_place place
+            JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
+            JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
+            JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
+            WHERE place.draw_id = %s
+            """,
+            [draw.pk],
+        )
+        with connection.chunked_cursor() as reading:
+            reading.execute("SELECT * FROM drawn ORDER BY rank")
+            yield (named(rows) for rows in iter(lambda: reading.fetchmany(BLOCK), []))
+        cursor.execute("DROP TABLE drawn")
 
 
 def deadline(draw: Draw, at: datetime) -> datetime:
