@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from foundation.sms import MockSms, Sms
 from prakerja.embedded.postgres import Postgres
 from prakerja.embedded.servers import Servers, default_state
 from verification.dukcapil import MockDukcapil
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and whom they start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Mailbox:

@@ -13,7 +13,7 @@ from registrations.models import PersonalData, Registrant
 from tests.processes import children_of, gone, running, wait_until
 from tests.registrations.test_intake_file import row, text_of
 
-PEOPLE = 160_000
+PEOPLE = 80_000
 
 
 @pytest.fixture(scope="module")
