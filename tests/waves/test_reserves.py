@@ -112,7 +112,8 @@ def test_a_free_seat_of_a_room_goes_to_the_next_of_that_room():
     rooms = [{"name": "Papua", "seats": 2, "province": 91}]
     wave = make_wave(quota=4, rooms=rooms)
     make_applicants(wave, 10)
-    papuans = make_applicants(wave, 5, first=600, province=91)
+    papuans = make_applicants(wave, 6, first=600, province=91)
+    # However many of them get the other seats, two wait.
     draw = draw_and_announce(wave)
     in_room = set(Place.objects.filter(room=1).values_list("registrant_id", flat=True))
     assert len(in_room & set(papuans)) == 2
@@ -227,14 +228,20 @@ def test_who_has_no_ticket_is_added_by_the_reference_of_the_registration():
     assert Registrant.objects.get(pk=id).selected_wave_id == 1
 
 
+def screened_with(id):
+    """A later wave that this registrant alone has joined, and an instant at which it can be frozen."""
+    wave = make_wave(2, quota=1)
+    joining.join(2, [id], at=[wave.opens_at])
+    after = wave.closes_at + timedelta(hours=1)
+    screen(wave, at=after)
+    return wave, after
+
+
 @pytest.mark.parametrize("is_drawn", [False, True])
 def test_nobody_is_added_who_holds_a_ticket_of_a_wave_that_is_being_drawn(is_drawn):
     first = make_announced(count=10, quota=3)
     removed, *_, added = by_rank(first)
-    second = make_wave(2, quota=1)
-    joining.join(2, [added], at=[second.opens_at])
-    after = second.closes_at + timedelta(hours=1)
-    screen(second, at=after)
+    second, after = screened_with(added)
     draw = drawing.freeze(second, at=after)
     if is_drawn:
         drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(after), at=after)
@@ -253,10 +260,7 @@ def test_nobody_is_added_who_holds_a_ticket_of_a_wave_that_is_being_drawn(is_dra
 def test_nobody_is_added_or_called_in_the_middle_of_a_freeze():
     first = make_announced(count=10, quota=3)
     removed, *_, added = by_rank(first)
-    second = make_wave(2, quota=1)
-    joining.join(2, [added], at=[second.opens_at])
-    after = second.closes_at + timedelta(hours=1)
-    screen(second, at=after)
+    second, after = screened_with(added)
     changes = correction.read(f"-; {ticket(first, removed)}; false data\n+; {ticket(first, added)}; false data")
 
     with at_the_same_time(lambda: correction.issue(first.wave, changes, by="Denni", at=LATER)) as other:
