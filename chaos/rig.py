@@ -50,6 +50,7 @@ class Rig:
     def __init__(self, state: Path, *, lease: float, batch: int, people: int) -> None:
         self.state = state
         self.servers = Servers(state)
+        self.lease = lease
         self._people = people
         self._options = {"LEASE_SECONDS": str(lease), "BATCH_SIZE": str(batch)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}

@@ -35,6 +35,8 @@ OUTAGE_SECONDS = 10.0
 SMS_OUTAGE_SECONDS = 30.0
 #: A run that does not come to its end.
 LONGEST = 3600.0
+#: Seconds after which work should be in other hands when its worker is gone: of 99 in 100, and of all.
+GIVEN_BACK, LONGEST_GIVEN_BACK = 60.0, 90.0
 
 #: Kills for 5,000 people and for 100,000; in between, in proportion.
 KILLS = {"worker": (20, 200), "broker": (4, 20), "database": (2, 12), "beat": (1, 5)}
@@ -83,6 +85,7 @@ class Watch:
 def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: bool) -> dict[str, Any]:
     """Drive the programme to its end on this rig; the report, with the promises that were not kept as `broken`."""
     call_command("migrate", verbosity=0)
+    _keep_count(rig.lease)
     rig.start()
     plans = programme.plan_registrants(people)
     simulation = drive.begin(plans, scale=Fraction(people, programme.REGISTERED), seed=seed, batch=batch)
@@ -110,6 +113,54 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         "sms_switched_after_s": watch.switched_after,
     }
     return report | _judge(rig, simulation, watch, texts, acknowledged)
+
+
+def _keep_count(lease: float) -> None:
+    """Have PostgreSQL itself write down every climb, and how long each parcel lay that a claim of somebody else's had left.
+
+    A kill comes after the claim, so the time from claim to claim is never less than that from the kill.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, [lease])
+
+
+_COUNTS = """
+CREATE TABLE chaos_climb (registrant bigint, stage smallint);
+CREATE FUNCTION chaos_climb() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO chaos_climb SELECT later.id, later.stage FROM later JOIN earlier USING (id) WHERE later.stage <> earlier.stage;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER chaos_climb AFTER UPDATE ON registrations_registrant
+REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION chaos_climb();
+
+CREATE TABLE chaos_retaken (queue text, seconds float);
+CREATE FUNCTION chaos_retaken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO chaos_retaken VALUES
+        (old.queue, extract(epoch FROM clock_timestamp() - old.due_at) + %s);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER chaos_retaken AFTER UPDATE ON foundation_work
+FOR EACH ROW WHEN (old.token IS NOT NULL AND new.token <> old.token) EXECUTE FUNCTION chaos_retaken();
+"""
+
+
+def _retaken() -> dict[str, float]:
+    """How many parcels had been left behind, and after how many seconds from their claim somebody else had them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds), 0), coalesce(max(seconds), 0)"
+            " FROM chaos_retaken"
+        )
+        parcels, p99, longest = cursor.fetchone()
+    return {"parcels": parcels, "p99_s": p99, "longest_s": longest}
+
+
+def _climbs() -> tuple[int, int]:
+    """How many climbs there were, and how many of them led somebody to a rung for the second time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), count(*) - count(DISTINCT (registrant, stage)) FROM chaos_climb")
+        climbs, again = cursor.fetchone()
+    return climbs, again
 
 
 def _kills(rig: Rig, rng: random.Random, people: int) -> Iterator[Event]:
@@ -284,11 +335,15 @@ def _judge(
     lied = [entry["reference"] for entry in asked if entry["told"] not in (None, entry["truth"])]
     against = [entry["reference"] for entry in asked if not _agrees(entry["truth"], *by_id[entry["reference"]])]
     lower, untrue = _misjudged(acknowledged)
+    climbs, again = _climbs()
+    retaken = _retaken()
     promises = {
         "somebody is lost": lost,
         "somebody stands where they should not": astray,
         "a wave's figures are not the programme's": figures,
         "a rung was skipped": _skipped(),
+        "a rung was climbed twice": again,
+        "climbs and people differ": climbs != sum(stage - Stage.REGISTERED for stage, *_ in people.values()),
         "verified people and owners differ": owners != [rung.people for rung in funnel.read().rungs[1:4]],
         "the ledger differed from the people during the run": watch.differences,
         "the ledger differs from the people": funnel.recount().differences,
@@ -301,13 +356,17 @@ def _judge(
         "an SMS was sent twice without a fault": not watch.events and sum(gateway["done_again"] for gateway in gateways),
         "less is known of an SMS than its receipts told": lower,
         "a forged receipt was believed": untrue,
-        "work waited for more than a minute": watch.longest_wait > 60,
+        "work waited for more than a minute": watch.longest_wait > GIVEN_BACK,
+        "what somebody had left was taken up too late": retaken["p99_s"] > GIVEN_BACK
+        or retaken["longest_s"] > LONGEST_GIVEN_BACK,
         "another SMS gateway took over after more than a minute": watch.sms_down_at
         and (watch.switched_after is None or watch.switched_after > 60),
         "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
     }
     return {
         "funnel": [rung.people for rung in funnel.read().rungs[:4]],
+        "climbs": climbs,
+        "retaken": retaken,
         "dukcapil": {name: dukcapil[name] for name in _TOLD},
         "sms": [{name: gateway[name] for name in (*_TOLD, "done_again")} for gateway in gateways],
         "receipts": [ledger["receipts"] for ledger in ledgers],

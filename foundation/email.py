@@ -94,7 +94,7 @@ class DjangoEmail:
         backend: str = "django.core.mail.backends.smtp.EmailBackend",
         *,
         timeout: float = 10.0,
-        patience: float = 30.0,
+        patience: float = 15.0,
         **options: Any,
     ) -> None:
         self._options = {"backend": backend, "timeout": timeout, **options}

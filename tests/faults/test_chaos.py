@@ -42,4 +42,6 @@ def test_the_programme_outlives_its_processes(tmp_path):
     )
     assert told["recounts"] == 50
     assert told["dukcapil"]["calls_by_ending"]["refused"] > 0, "the registry did misbehave"
+    assert told["climbs"] > PEOPLE, "PostgreSQL wrote down what was climbed, for it to be held against the people"
+    assert told["retaken"]["parcels"] > 0, "somebody had to take up what the killed had left"
     assert told["longest_wait_s"] < 60
