@@ -26,7 +26,7 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "chain", lambda: chain.measure(people)
     yield "ends", ends.measure
     yield "migration", migration.measure
-    yield "decree", decree.measure
+    yield "decree", lambda: decree.measure(people)
     yield "floor", lambda: floor.measure(people)
     yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure

@@ -53,6 +53,12 @@ def english() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """After a test that commits, its tables are emptied, and decrees are kept from that unless one says so."""
+    connection.settings_dict["OPTIONS"]["options"] += " -c prakerja.forgetting=on"
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Postgres:
     """The run's PostgreSQL: where its programs are."""
     return Servers(default_state(), durable=False).postgres

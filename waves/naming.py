@@ -18,7 +18,7 @@ from waves.decrees import BLOCK, Named, Writer, named
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
 
-#: Whose reason is written at a time.
+#: So many are moved, or told why they are not, at a time.
 BATCH = 20_000
 
 
@@ -33,23 +33,29 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             raise NotNow(_("The draw is not published."))
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
-        with _drawn(draw) as parcels:
-            count = sum(make_recipients(writer, draw, people) for people in parcels)
-        if count != draw.selected:
-            raise _cannot()
+        with _drawn(draw):
+            moved = sum(len(ladder.select(draw.wave_id, ids, at)) for ids in _ids())
+            if moved != draw.selected:
+                raise _cannot()
+            for people in _by_rank():
+                _name(writer, people)
         return writer.finish()
 
 
-def make_recipients(writer: Writer, draw: Draw, people: Sequence[Named]) -> int:
-    """Name these people in a decree that is being written; return how many. Raises `NotNow` unless all can be selected."""
+def make_recipients(writer: Writer, draw: Draw, people: Sequence[Named]) -> None:
+    """Name these people in a decree that is being written. Raises `NotNow` unless all can be selected."""
+    if len(ladder.select(draw.wave_id, [one.registrant_id for one in people], writer.at)) < len(people):
+        raise _cannot()
+    _name(writer, people)
+
+
+def _name(writer: Writer, people: Sequence[Named]) -> None:
+    """Give these people their cards, and a line each."""
     with connection.cursor() as cursor:
         with_cards = [one._replace(card=card) for one, card in zip(people, cards.new(cursor, len(people)), strict=True)]
         rows = (f"{one.registrant_id}\t{one.card}\t{writer.id}\t{one.rank}" for one in with_cards)
         copy_in(cursor, "waves_recipient", "registrant_id, card, decree_id, rank", rows)
-    if len(ladder.select(draw.wave_id, [one.registrant_id for one in people], writer.at)) < len(people):
-        raise _cannot()
     writer.add("+", with_cards)
-    return len(people)
 
 
 def _cannot() -> NotNow:
@@ -57,8 +63,8 @@ def _cannot() -> NotNow:
 
 
 @contextmanager
-def _drawn(draw: Draw) -> Iterator[Iterator[list[Named]]]:
-    """All who were drawn, by rank, some thousand at a time."""
+def _drawn(draw: Draw) -> Iterator[None]:
+    """With all who were drawn in a table of this transaction's own."""
     with connection.cursor() as cursor:
         # At once, for then several processes do it: people lie all over two large tables, and each costs a page of both.
         cursor.execute("SET LOCAL work_mem = '256MB'")
@@ -75,10 +81,23 @@ def _drawn(draw: Draw) -> Iterator[Iterator[list[Named]]]:
             """,
             [draw.pk],
         )
-        with connection.chunked_cursor() as reading:
-            reading.execute("SELECT * FROM drawn ORDER BY rank")
-            yield (named(rows) for rows in iter(lambda: reading.fetchmany(BLOCK), []))
+        yield
         cursor.execute("DROP TABLE drawn")
+
+
+def _ids() -> Iterator[list[int]]:
+    """In the order in which they lie on the disk: each page is written once, and not whenever the lot fell on somebody in it."""
+    with connection.chunked_cursor() as reading:
+        reading.execute("SELECT registrant_id FROM drawn ORDER BY 1")
+        yield from iter(lambda: [id for (id,) in reading.fetchmany(BATCH)], [])
+
+
+def _by_rank() -> Iterator[list[Named]]:
+    """A block at a time."""
+    with connection.chunked_cursor() as reading:
+        reading.execute("SELECT * FROM drawn ORDER BY rank")
+        while rows := reading.fetchmany(BLOCK):
+            yield named(rows)
 
 
 def deadline(draw: Draw, at: datetime) -> datetime:

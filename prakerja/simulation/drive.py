@@ -103,9 +103,10 @@ class Simulation:
 
     def _arrive(self) -> int:
         """Let the next people sign up; return how many parcels of them were in hand."""
-        return work_off("arrivals", size=1, service=None, act=self._send_in)
+        return work_off("arrivals", size=1, service=None, act=self.send_in)
 
-    def _send_in(self, claim: Claim) -> int:
+    def send_in(self, claim: Claim) -> int:
+        """Let a parcel of people sign up; return how many they are."""
         people = [person for start, _, stop in claim.items for person in self.population.people(start, stop)]
         arriving = sign_ups(people, self.run.seed)
         with claim.settling():
@@ -184,5 +185,6 @@ def forget_everything() -> None:
     """Empty what a simulation fills: all registrants, waves and waiting work."""
     models = [model for model in apps.get_models(include_auto_created=True) if model._meta.app_label in EMPTIED]
     tables = sorted(model._meta.db_table for model in models if model._meta.label not in KEPT)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL prakerja.forgetting = 'on'")  # else the database keeps every decree
         cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")

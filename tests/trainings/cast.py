@@ -14,7 +14,7 @@ from registrations.regions import WIB
 from registrations.stages import Stage
 from tests.partners.cast import make_partner
 from tests.people import make_registrants
-from tests.waves.cast import TOLD, make_announced
+from tests.waves.cast import TOLD, by_force, make_announced
 from trainings import cancelling, completing, purchasing, redeeming, reviewing
 from trainings.completing import Certificate, Completion
 from trainings.models import Purchase, Training
@@ -65,7 +65,8 @@ def make_present(**changes: Any) -> Training:
     now = timezone.now()
     training = make_training(**{"valid_from": now - timedelta(days=1), "valid_until": now + timedelta(days=90)} | changes)
     make_recipients(1, first=90_000)
-    Decree.objects.update(year=now.year + 1, buy_by=None)
+    with by_force():
+        Decree.objects.update(year=now.year + 1, buy_by=None)
     return training
 
 

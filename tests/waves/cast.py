@@ -104,12 +104,30 @@ def make_announced(count: int = 30, **options: Any) -> Draw:
     return draw
 
 
+@contextmanager
+def by_force() -> Iterator[None]:
+    """As a superuser may who switches the triggers off: nobody else gets at a decree that was issued."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        yield
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
 class Other:
     """Somebody who works beside us, and what came of it."""
 
     waited: bool
     outcome: Any = None
     error: Exception | None = None
+
+
+def waits_for_us() -> bool:
+    """Whether somebody waits for what our transaction holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @contextmanager
@@ -124,13 +142,6 @@ def at_the_same_time(work: Callable[[], Any]) -> Iterator[Other]:
             other.error = error
         finally:
             connection.close()
-
-    def waits_for_us() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-            )
-            return bool(cursor.fetchone()[0])
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         yield other

@@ -11,9 +11,11 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from foundation.sealing import seal
+from prakerja.simulation import drive
 from registrations import funnel, ladder
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
@@ -21,6 +23,7 @@ from tests.conftest import ROOT
 from tests.waves.cast import (
     AFTER,
     BEACON,
+    by_force,
     make_announced,
     make_applicants,
     make_drawn,
@@ -85,7 +88,7 @@ def test_the_list_is_canonical_sealed_hashed_and_signed():
 )
 def test_whatever_is_changed_afterwards_shows(change, fault):
     decree = naming.issue(make_published(count=12, quota=5), by="Denni", at=AT)
-    with connection.cursor() as cursor:
+    with by_force(), connection.cursor() as cursor:
         cursor.execute(change)
     decree.refresh_from_db()
 
@@ -96,10 +99,12 @@ def test_a_list_that_does_not_open_any_more_is_a_fault_too():
     decree = naming.issue(make_published(count=12, quota=5), by="Denni", at=AT)
     sealed = bytes(DecreeBlock.objects.get().sealed)
     for place in random.Random(2).sample(range(len(sealed)), 40):
-        DecreeBlock.objects.update(sealed=sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :])
+        with by_force():
+            DecreeBlock.objects.update(sealed=sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :])
 
         assert decrees.faults(decree) == ["the list is not the one that was hashed"]
-    DecreeBlock.objects.update(sealed=sealed)
+    with by_force():
+        DecreeBlock.objects.update(sealed=sealed)
     assert decrees.faults(decree) == []
 
 
@@ -126,9 +131,100 @@ def test_any_byte_line_or_order_of_the_list_that_somebody_with_the_keys_changes_
         return b"".join([*rows, b"+;41;8020000000000000;;Somebody;32;1;\n"])
 
     for change in [byte] * 250 + [swap] * 25 + [drop] * 20 + [add]:
-        DecreeBlock.objects.update(sealed=seal(change(), b"decree:%d:0" % decree.pk))
+        with by_force():
+            DecreeBlock.objects.update(sealed=seal(change(), b"decree:%d:0" % decree.pk))
 
         assert decrees.faults(decree) == ["the list is not the one that was hashed"]
+
+
+# The database itself keeps what was issued.
+
+SIGNED = {
+    "number": "number + 1",
+    "year": "year + 1",
+    "kind": "'reserves'",
+    "draw_id": "draw_id + 1",
+    "corrects_id": "id",
+    "at": "at + interval '1 s'",
+    "signer": "'Somebody else'",
+    "names": "names + 1",
+    "totals": "'{}'",
+    "sha256": "sha256('x')",
+    "statement": "statement || ' '",
+    "key_id": "'2026'",
+    "public_key": "sha256('x')",
+    "signature": "sha512('x')",
+}
+
+
+def test_all_that_is_entered_of_a_decree_later_is_the_end_of_the_days_to_buy():
+    fields = {field.column for field in Decree._meta.concrete_fields}
+
+    assert fields - {"id", *SIGNED} == {"buy_by", "lapsed_at"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(f"UPDATE waves_decree SET {column} = {value}" for column, value in SIGNED.items()),
+        "UPDATE waves_decree SET id = id + 1",
+        "UPDATE waves_decree SET buy_by = now(), names = names + 1",
+        "DELETE FROM waves_decree",
+        "UPDATE waves_decreeblock SET sealed = sealed || 'x'",
+        "DELETE FROM waves_decreeblock WHERE block = 0",
+        "INSERT INTO waves_decreeblock SELECT decree_id, 1, sealed FROM waves_decreeblock",
+    ],
+)
+def test_nobody_changes_or_deletes_what_was_issued(change):
+    decree = naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
+
+    with pytest.raises(IntegrityError, match="a decree that was issued stands"), transaction.atomic():
+        connection.cursor().execute(change)
+
+    assert decrees.faults(Decree.objects.get(pk=decree.pk)) == []
+
+
+def test_the_end_of_the_days_to_buy_is_entered_with_the_announcement():
+    naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
+
+    Decree.objects.update(buy_by=AT, lapsed_at=AT)
+
+    assert Decree.objects.filter(buy_by=AT, lapsed_at=AT).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_decrees_are_forgotten_by_who_forgets_everything_and_by_nobody_else(psql):
+    naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
+    for tables in ("waves_decree CASCADE", "waves_decreeblock"):
+        with pytest.raises(AssertionError, match="a decree that was issued stands"):
+            psql(f"TRUNCATE {tables}")
+    with connection.cursor() as cursor:
+        cursor.execute("SET prakerja.forgetting = off")  # as it is outside of tests
+        try:
+            drive.forget_everything()
+
+            assert not Decree.objects.exists()
+            assert not DecreeBlock.objects.exists()
+            cursor.execute("SHOW prakerja.forgetting")
+            assert cursor.fetchone() == ("off",), "for that one transaction"
+        finally:
+            cursor.execute("RESET prakerja.forgetting")
+
+
+def test_the_triggers_go_and_come_back():
+    def count():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('waves_decree'::regclass, 'waves_decreeblock'::regclass)"
+                " AND NOT tgisinternal"
+            )
+            return cursor.fetchone()[0]
+
+    assert count() == 4
+    call_command("migrate", "waves", "0003", verbosity=0)
+    assert count() == 0
+    call_command("migrate", verbosity=0)
+    assert count() == 4
 
 
 # The page about decrees tells a stranger how to verify them: what stands there is run here.
@@ -222,7 +318,7 @@ def test_decrees_of_a_year_are_numbered_without_a_gap_and_one_names_each_draw():
     second = drawn_in_wave_2()
 
     assert naming.issue(second, by="Denni", at=AT + timedelta(days=7)).number == 2
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(IntegrityError, match="decree_numbers"), by_force():
         Decree.objects.filter(number=2).update(number=1)
 
 
@@ -275,9 +371,10 @@ def test_somebody_elses_key_under_the_offices_id_shows(settings):
     settings.DECREE_KEYS = f"2026a:{SEED}"
     decree = naming.issue(make_published(count=4, quota=2), by="Denni", at=AT)
     forger = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
-    Decree.objects.update(
-        public_key=forger.public_key().public_bytes_raw(), signature=forger.sign(decree.statement.encode())
-    )
+    with by_force():
+        Decree.objects.update(
+            public_key=forger.public_key().public_bytes_raw(), signature=forger.sign(decree.statement.encode())
+        )
     decree.refresh_from_db()
 
     assert decrees.faults(decree) == ["the key is not the office's of that id"]
