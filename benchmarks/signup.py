@@ -1,7 +1,8 @@
 """The last page of the sign-up, which registers somebody, under load; against a bare Django view that inserts one row.
 
 Both are served by gunicorn as in production, with two workers each, and take turns. The generator of load is a process of its
-own and shares the machine's cores with them and with PostgreSQL.
+own and shares the machine's cores with them and with PostgreSQL. The same page once more, while a wave is joined at full speed:
+what that takes away is the cores, for the two lock nothing in common (`tests/faults/test_joins_and_sign_up.py`).
 """
 
 import math
@@ -9,18 +10,23 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db import connection
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
+from django.utils import timezone
 
 from benchmarks.load import Answered, Post, post_all
 from foundation.models import MockMessage
@@ -28,8 +34,10 @@ from prakerja.simulation import drive, programme
 from prakerja.simulation.population import Population, SimulatedPerson
 from prakerja.simulation.programme import Fate
 from registrations import drafts
-from registrations.models import Draft, Registrant
+from registrations.models import Draft, Registrant, Wave
+from registrations.stages import DropOff, Stage
 from registrations.views import COOKIE
+from waves import joining
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +45,8 @@ ROUNDS = 5
 CONNECTIONS = 8
 #: All processes are warm after so many.
 WARM_UP = 200
+#: So many people join in a transaction.
+JOINING = 10_000
 
 #: What a phone's browser sends.
 HEAD = """\
@@ -58,12 +68,14 @@ Cookie: {cookie}\r
 """
 
 
-def measure(seconds: float = 10) -> dict[str, float]:
-    """Requests per second, measured for so many seconds in all; leaves nobody registered.
+def measure(seconds: float = 12.5, waiting: int = 200_000) -> dict[str, float]:
+    """Requests per second, measured for so many seconds in all, with so many people who join beside; leaves nobody registered.
 
     Raises `WrongAnswer` for any answer but the right redirect, and `SystemExit` when not just those are registered who got it.
     """
     drive.forget_everything()
+    now = timezone.now()
+    rush = Rush(Wave.objects.create(number=1, opens_at=now - timedelta(days=1), closes_at=now + timedelta(days=1)), waiting)
     population = Population(1, programme.plan_registrants(1_000_000))
     people = (person for person in population.people() if person.fate is Fate.VERIFIED)
     with (
@@ -77,25 +89,31 @@ def measure(seconds: float = 10) -> dict[str, float]:
         ) as behind,
     ):
 
-        def heat(port: int, pages: Callable[[Sequence[SimulatedPerson], int], list[Post]]) -> _Heat:
+        def heat(
+            port: int,
+            pages: Callable[[Sequence[SimulatedPerson], int], list[Post]],
+            beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        ) -> _Heat:
             def load(requests: int, seconds: float = math.inf) -> Answered:
                 posts = pages(list(islice(people, requests)), port)
-                return generator.submit(post_all, port, posts, connections=CONNECTIONS, seconds=seconds).result()
+                with beside():
+                    return generator.submit(post_all, port, posts, connections=CONNECTIONS, seconds=seconds).result()
 
             return _Heat(load)
 
-        last_page, one_insert, behind_all, other_pages = heats = [
+        last_page, one_insert, behind_all, other_pages, in_the_rush = heats = [
             heat(site, _last_page),
             heat(bare, _one_insert),
             heat(behind, _one_insert),
             heat(site, _other_pages),
+            heat(site, _last_page, rush.on),
         ]
         for _ in range(ROUNDS):
             for each in heats:
                 each.run(seconds / ROUNDS / len(heats))
 
-    registered, inserted = Registrant.objects.count(), MockMessage.objects.count()
-    wanted = last_page.in_all, one_insert.in_all + behind_all.in_all
+    registered, inserted = Registrant.objects.count() - waiting, MockMessage.objects.count()
+    wanted = last_page.in_all + in_the_rush.in_all, one_insert.in_all + behind_all.in_all
     if (registered, inserted) != wanted:
         raise SystemExit(f"{registered} are registered of {wanted[0]}, and {inserted} inserted of {wanted[1]}")
     drive.forget_everything()
@@ -105,7 +123,62 @@ def measure(seconds: float = 10) -> dict[str, float]:
         "signup_ratio": last_page.per_s / one_insert.per_s,
         "bare_behind_middleware_per_s": behind_all.per_s,
         "signup_step_per_s": other_pages.per_s,
+        "signup_during_joins_per_s": in_the_rush.per_s,
+        "signup_during_joins_ratio": in_the_rush.per_s / last_page.per_s,
+        "joins_during_signup_per_s": rush.per_s,
     }
+
+
+class Rush:
+    """Verified people who were not drawn join the next wave: one connection, one full batch after the other, and then anew."""
+
+    def __init__(self, wave: Wave, waiting: int) -> None:
+        self._wave, self._joined, self._seconds = wave.number, 0, 0.0
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO registrations_registrant (
+                    reference, registered_at, email_verified_at, identity_verified_at, phone_verified_at, drop_off_at, wave_id,
+                    stage, drop_off, province, birth_year, sex, education, employment, consent, revision, citizen, studying)
+                SELECT gen_random_uuid(), at, at, at, at, at, %s, %s, %s, 32, 1980, 1, 3, 1, 1, 0, true, false
+                FROM generate_series(1, %s), LATERAL (SELECT now() - interval '2 days' AS at) moment
+                """,
+                [wave.number, Stage.PHONE_VERIFIED, DropOff.NOT_DRAWN, waiting],
+            )
+            cursor.execute("ANALYZE registrations_registrant")
+        self._batches = self._of(list(Registrant.objects.order_by("pk").values_list("pk", flat=True)))
+
+    @property
+    def per_s(self) -> float:
+        return self._joined / self._seconds
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """They join until the block is done."""
+        over = Event()
+        with ThreadPoolExecutor(1) as pool:
+            rushing = pool.submit(self._join, over)
+            try:
+                yield
+            finally:
+                over.set()
+        rushing.result()
+
+    def _join(self, over: Event) -> None:
+        start = time.perf_counter()
+        try:
+            while not over.is_set():
+                outcomes = joining.join(self._wave, next(self._batches))
+                self._joined += outcomes.count(joining.Outcome.JOINED)
+        finally:
+            connection.close()
+        self._seconds += time.perf_counter() - start
+
+    def _of(self, ids: list[int]) -> Iterator[list[int]]:
+        while True:
+            yield from (ids[start : start + JOINING] for start in range(0, len(ids), JOINING))
+            with connection.cursor() as cursor:
+                cursor.execute("TRUNCATE waves_application")
 
 
 @dataclass

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -18,11 +18,11 @@ from prakerja import recipient_pages
 from prakerja.dashboard import staff_only
 from prakerja.notes import leave_note, take_note, user_of
 from registrations.models import Wave
-from registrations.regions import WIB
+from registrations.regions import WIB, Province
 from registrations.stages import DropOff
 from waves import acts, planning, programme, rules, screening, state
 from waves import draw as drawing
-from waves.models import Act, Application, Draw, Plan, RuleSet, Screening
+from waves.models import Act, Application, Draw, ListKind, Plan, RuleSet, Screening
 from waves.screening import NotNow
 from waves.state import State
 
@@ -80,16 +80,21 @@ def plan(request: HttpRequest) -> HttpResponse:
             opens_at=_instant(told.get("opens_at", "")),
             closes_at=_instant(told.get("closes_at", "")),
             quota=_seats(told.get("quota", "")),
-            priority_seats=_seats(told.get("priority_seats", "") or "0"),
             rule_set=_rule_set(told.get("rule_set", "")),
+            rooms=_rooms(told),
             by=user_of(request),
             reason=told.get("reason", ""),
             at=timezone.now(),
         )
     except NotNow as refusal:
-        return _waves_page(request, {name: str(value) for name, value in told.items()}, str(refusal))
+        return _waves_page(request, _kept(told), str(refusal))
     leave_note(request, _("Wave %(wave)s is planned.") % {"wave": wave.number})
     return redirect("office_wave", wave.number)
+
+
+def _kept(told: QueryDict) -> dict[str, str]:
+    """What was typed, to be shown again beside the refusal."""
+    return {name: str(value) for name, value in told.items()}
 
 
 def _instant(typed: str) -> datetime:
@@ -121,6 +126,43 @@ def _rule_set(name: str) -> RuleSet:
     return found
 
 
+def _rooms(told: QueryDict) -> list[dict[str, Any]]:
+    """Seats set apart, as they were typed. Raises `NotNow`."""
+    return planning.set_apart(_seats(told.get("priority_seats", "") or "0"), _provinces(told.get("provinces", "")))
+
+
+def _provinces(typed: str) -> dict[Province, int]:
+    """A province's seats in each line, by its name or code: `Jawa Barat; 5.000`. Raises `NotNow`."""
+    found: dict[Province, int] = {}
+    for number, line in enumerate(typed.splitlines(), start=1):
+        name, semicolon, seats = (" ".join(part.split()) for part in line.partition(";"))
+        if not name and not semicolon:
+            continue
+        if not semicolon:
+            raise NotNow(_("Line %(line)s is not like “province; seats”.") % {"line": number})
+        province = _PROVINCES.get(name.casefold())
+        if province is None:
+            raise NotNow(_("Line %(line)s: there is no province “%(province)s”.") % {"line": number, "province": name})
+        if province in found:
+            raise NotNow(_("%(province)s stands in two lines.") % {"province": province.label})
+        if not _NUMBER.fullmatch(seats) or not _seats(seats):
+            raise NotNow(_("Line %(line)s: a number of seats is a whole number above 0.") % {"line": number})
+        found[province] = _seats(seats)
+    return found
+
+
+_PROVINCES = {text: province for province in Province for text in (province.label.casefold(), str(province.value))}
+
+
+def _as_typed(plan: Plan | None) -> dict[str, str]:
+    """The plan's rules and seats set apart, as the form takes them."""
+    if plan is None:
+        return {}
+    priority = [room["seats"] for room in plan.rooms if room.get("list") == ListKind.PRIORITY]
+    provinces = [f"{Province(room['province']).label}; {room['seats']}" for room in plan.rooms if "province" in room]
+    return {"rule_set": plan.rule_set_id, "priority_seats": str(sum(priority)), "provinces": "\n".join(provinces)}
+
+
 def _applications(wave: Wave) -> int:
     """How many have joined; after the screening, as it counted them: they do not change any more."""
     screened = wave.screenings.filter(is_current=True).first()
@@ -130,7 +172,10 @@ def _applications(wave: Wave) -> int:
 @require_safe
 @staff_only
 def wave_page(request: HttpRequest, number: int) -> HttpResponse:
-    wave = get_object_or_404(Wave, pk=number)
+    return _wave_page(request, get_object_or_404(Wave, pk=number))
+
+
+def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None = None, refusal: str = "") -> HttpResponse:
     now = timezone.now()
     screened = wave.screenings.filter(is_current=True).select_related("rule_set").prefetch_related("lists").first()
     draw = acts.live_draw(wave)
@@ -160,11 +205,13 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
         "rules": rules.of(plan.rule_set) if plan else [],
         "rule_sets": RuleSet.objects.all(),
         "tried": _tried(request, wave),
-        "notice": take_note(request),
+        "typed": typed or _as_typed(plan),
+        "refusal": refusal,
+        "notice": {"text": refusal, "wrong": True} if refusal else take_note(request),
         "after": recipient_pages.context_of(draw) if draw and decree else None,
         "is_mock": not services.get("randomness").chain.is_public,
     }
-    return render(request, "office/wave.html", context)
+    return render(request, "office/wave.html", context, status=422 if refusal else 200)
 
 
 class Done(NamedTuple):
@@ -179,9 +226,15 @@ class Done(NamedTuple):
 def _done(wave: Wave, draw: Draw | None, acts: list[Act]) -> list[Done]:
     """All that was done, asked for or changed, the oldest first."""
     found = [_acted(act) for act in acts]
+    fields = {
+        "opens_at": _("Opens"),
+        "closes_at": _("Closes"),
+        "quota": _("Seats"),
+        "rule_set": _("Rule set"),
+        "rooms": _("Set apart"),
+    }
     for change in wave.changes.select_related("by"):
-        field = _("Seats") if change.field == "quota" else _("Closes")
-        what = f"{field}: {change.before} → {change.after}. {change.reason}"
+        what = f"{fields[change.field]}: {change.before} → {change.after}. {change.reason}"
         found.append(Done(what, change.by.get_username() if change.by else "", "", change.at))
     found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, acts)]
     return sorted(found, key=lambda one: (one.at is None, one.at or timezone.now()))
@@ -338,6 +391,20 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
         leave_note(request, _("Changed."))
     except NotNow as refusal:
         leave_note(request, str(refusal), wrong=True)
+    return redirect("office_wave", number)
+
+
+@require_POST
+@staff_only
+def change_rules(request: HttpRequest, number: int) -> HttpResponse:
+    """Other rules, other seats set apart, or both, with the reason."""
+    wave, told = get_object_or_404(Wave, pk=number), request.POST
+    try:
+        rule_set, rooms = _rule_set(told.get("rule_set", "")), _rooms(told)
+        planning.change_rules(wave, rule_set, rooms, by=user_of(request), reason=told.get("reason", ""), at=timezone.now())
+    except NotNow as refusal:
+        return _wave_page(request, wave, _kept(told), str(refusal))
+    leave_note(request, _("Changed."))
     return redirect("office_wave", number)
 
 

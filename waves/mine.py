@@ -8,7 +8,7 @@ from registrations.regions import WIB
 from registrations.stages import DropOff
 from waves import cards, rules, state
 from waves import draw as drawing
-from waves.models import Application, Called, Decree, Draw, Ineligible, Recipient, Ticket
+from waves.models import Application, Called, Decree, Draw, Ineligible, PersonList, Recipient, Ticket
 from waves.state import State
 
 _SAYS = {rule.reason: rule.says for rule in rules.RULES.values()}
@@ -82,6 +82,30 @@ def _mine(application: Application, now: datetime) -> Mine:
 def _reasons(application: Application) -> list[str]:
     kept_out = Ineligible.objects.filter(wave=application.wave_id, registrant_id=application.registrant_id).first()
     return [str(_SAYS[DropOff(reason)]) for reason in kept_out.reasons] if kept_out else []
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOut:
+    """Why somebody could not be selected in a wave, and which lists said so."""
+
+    wave: int
+    reasons: list[DropOff]
+    #: Each in the version that decided. None: not kept then.
+    lists: list[PersonList] | None
+
+
+def kept_out(registrant_id: int) -> list[KeptOut]:
+    """Of each wave whose screening has found something against the registrant, the newest first."""
+    found = list(Ineligible.objects.filter(registrant_id=registrant_id).order_by("-wave"))
+    lists = PersonList.objects.in_bulk({id for one in found for id in one.lists or ()})
+    return [
+        KeptOut(
+            one.wave_id,
+            [DropOff(reason) for reason in one.reasons],
+            None if one.lists is None else [lists[id] for id in sorted(one.lists)],
+        )
+        for one in found
+    ]
 
 
 def _cut_offs(draw: Draw, ticket: Ticket) -> list[tuple[str, int]]:

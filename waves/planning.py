@@ -1,14 +1,26 @@
-"""Planning a wave, and changing its window and its quota. Each step leaves a trace: who, when, why, and what was before."""
+"""Planning a wave, and changing its window, quota, rules and rooms. Each step leaves a trace: who, when, why, and what was before."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from registrations.models import Wave
+from registrations.regions import Province
 from waves.models import Change, ListKind, Plan, RuleSet
 from waves.screening import NotNow
+
+
+def set_apart(priority: int, provinces: Mapping[Province, int]) -> list[dict[str, Any]]:
+    """Seats set apart for workers with priority and for the people of provinces, as a plan keeps them; first come the workers."""
+    workers = {"name": "priority", "seats": priority, "list": ListKind.PRIORITY.value}
+    people = [
+        {"name": province.label, "seats": seats, "province": province.value} for province, seats in sorted(provinces.items())
+    ]
+    return [room for room in (workers, *people) if room["seats"]]
 
 
 def plan(
@@ -17,14 +29,14 @@ def plan(
     closes_at: datetime,
     quota: int,
     rule_set: RuleSet,
-    priority_seats: int = 0,
+    rooms: Sequence[dict[str, Any]] = (),
     by: User,
     reason: str,
     at: datetime,
 ) -> Wave:
     """The next wave: that of the people who have registered since the last one closed. It opens and closes by itself.
 
-    `priority_seats` of its seats are set apart for workers with priority. Raises `NotNow`.
+    Some of its seats are set apart for `rooms`. Raises `NotNow`.
     """
     with transaction.atomic():
         waves = list(Wave.objects.select_for_update().order_by("number"))
@@ -35,14 +47,24 @@ def plan(
             raise NotNow(_("One wave at a time: the last one closes later than this one would open."))
         if not 0 < quota < 2**31:
             raise NotNow(_("A quota is a whole number above 0."))
-        if not 0 <= priority_seats <= quota:
-            raise NotNow(_("There are no more seats for workers with priority than seats."))
         waiting = next((wave for wave in waves if not wave.closes_at), None)
         wave = waiting or Wave.objects.create(number=waves[-1].number + 1 if waves else 1)
         _change(wave, by=by, reason=reason, at=at, opens_at=opens_at, closes_at=closes_at, quota=quota)
-        rooms = [{"name": "priority", "seats": priority_seats, "list": ListKind.PRIORITY.value}] if priority_seats else []
-        Plan.objects.update_or_create(wave=wave, defaults={"rule_set": rule_set, "rooms": rooms})
+        _lay_down(wave, rule_set, rooms, by=by, reason=reason, at=at)
         return wave
+
+
+def change_rules(
+    wave: Wave, rule_set: RuleSet, rooms: Sequence[dict[str, Any]], *, by: User, reason: str, at: datetime
+) -> None:
+    """By these rules and with these seats set apart from now on, until the wave closes. Raises `NotNow`."""
+    with transaction.atomic():
+        wave = _changeable(wave)
+        # Once it is known who has joined, nobody chooses the rules that suit some of them.
+        if wave.closes_at and wave.closes_at <= at:
+            raise NotNow(_("Wave %(wave)s is closed.") % {"wave": wave.number})
+        if not _lay_down(wave, rule_set, rooms, by=by, reason=reason, at=at):
+            raise NotNow(_("These are the rules and the seats set apart already."))
 
 
 def change_quota(wave: Wave, quota: int, *, by: User, reason: str, at: datetime) -> None:
@@ -51,6 +73,7 @@ def change_quota(wave: Wave, quota: int, *, by: User, reason: str, at: datetime)
         wave = _changeable(wave)
         if not 0 < quota < 2**31:
             raise NotNow(_("A quota is a whole number above 0."))
+        _fit(Plan.objects.filter(wave=wave).values_list("rooms", flat=True).first() or (), quota)
         _change(wave, by=by, reason=reason, at=at, quota=quota)
 
 
@@ -77,17 +100,50 @@ def _changeable(wave: Wave) -> Wave:
     return wave
 
 
+def _lay_down(
+    wave: Wave, rule_set: RuleSet, rooms: Sequence[dict[str, Any]], *, by: User, reason: str, at: datetime
+) -> bool:
+    """The wave's plan from now on; whether it is another than before."""
+    _fit(rooms, wave.quota or 0)
+    plan = Plan.objects.filter(wave=wave).first()
+    before = (plan.rule_set_id, plan.rooms) if plan else ("", [])
+    after = (rule_set.pk, list(rooms))
+    for field, old, new in zip(("rule_set", "rooms"), before, after, strict=True):
+        if old != new:
+            _trace(wave, field, old, new, by=by, reason=reason, at=at)
+    Plan.objects.update_or_create(wave=wave, defaults={"rule_set": rule_set, "rooms": list(rooms)})
+    return before != after
+
+
+def _fit(rooms: Sequence[dict[str, Any]], quota: int) -> None:
+    """Raises `NotNow` when there are not as many seats as are set apart."""
+    if any(room["seats"] < 0 for room in rooms):
+        raise NotNow(_("A number of seats is a whole number above 0."))
+    apart = sum(room["seats"] for room in rooms)
+    if apart > quota:
+        raise NotNow(
+            _("More seats are set apart than there are: %(apart)s of %(quota)s.") % {"apart": apart, "quota": quota}
+        )
+
+
 def _change(wave: Wave, *, by: User, reason: str, at: datetime, **values: int | datetime) -> None:
-    if not reason.strip():
-        raise NotNow(_("A change has a reason, which is kept."))
     for field, value in values.items():
-        before, after = _spoken(getattr(wave, field)), _spoken(value)
-        Change.objects.create(wave=wave, field=field, before=before, after=after, reason=reason.strip(), by=by, at=at)
+        _trace(wave, field, getattr(wave, field), value, by=by, reason=reason, at=at)
         setattr(wave, field, value)
     wave.save(update_fields=list(values))
 
 
-def _spoken(value: int | datetime | None) -> str:
-    if value is None:
-        return "–"
-    return value.isoformat(timespec="minutes") if isinstance(value, datetime) else str(value)
+def _trace(wave: Wave, field: str, before: Any, after: Any, *, by: User, reason: str, at: datetime) -> None:
+    if not reason.strip():
+        raise NotNow(_("A change has a reason, which is kept."))
+    Change.objects.create(
+        wave=wave, field=field, before=_spoken(before), after=_spoken(after), reason=reason.strip(), by=by, at=at
+    )
+
+
+def _spoken(value: Any) -> str:
+    if isinstance(value, list):
+        value = ", ".join(f"{room['name']} {room['seats']}" for room in value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="minutes")
+    return "–" if value in (None, "") else str(value)

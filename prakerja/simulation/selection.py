@@ -7,7 +7,7 @@ run does what is missing. The round that counts is the mock beacon's, so the sam
 from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from django.db import connection
 
@@ -15,7 +15,7 @@ from prakerja.simulation.programme import WavePlan, accepted, half_up
 from registrations.models import Wave
 from registrations.stages import Stage
 from waves import draw, joining, naming, programme, screening
-from waves.models import Application, Change, Plan
+from waves.models import Application, Change, Draw, Plan
 from waves.randomness import MockBeacon
 
 #: How many joined, as far as it was published; of waves 2 and 3 nothing was, and wave 8 had "more than four million".
@@ -31,7 +31,13 @@ JOINED = {
 }
 #: So many join in one transaction.
 BATCH = 10_000
+#: What becomes of each application, a step each: joined; and where there is a draw, frozen, drawn, decreed and announced.
+STEPS = 5
 SIGNER = "Direktur Eksekutif (simulasi)"
+
+
+#: Told what is being done, and how many steps more have been taken.
+Tick: TypeAlias = Callable[[str, int], object]
 
 
 class Office(NamedTuple):
@@ -41,6 +47,18 @@ class Office(NamedTuple):
     joiners: int
     #: Named in its decree; None: not drawn.
     accepted: int | None
+
+    @property
+    def steps(self) -> int:
+        """Of all its applications."""
+        return self.joiners * (STEPS if self.accepted else 1)
+
+    def taken(self) -> int:
+        """How many of these have been taken."""
+        live = Draw.objects.filter(wave=self.plan.number, annulled_at=None).defer("subtrees").first()
+        if live is None:
+            return Application.objects.filter(wave=self.plan.number).count()
+        return self.joiners * (2 + bool(live.drawn_at) + live.decrees.exists() + bool(live.announced_at))
 
 
 def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
@@ -52,23 +70,23 @@ def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
     ]
 
 
-def run(offices: list[Office], *, seed: int, tick: Callable[[str], None] = lambda step: None) -> None:
-    """Do what is missing of each wave, in order; `tick` is told each step."""
+def run(offices: list[Office], *, seed: int, tick: Tick = lambda doing, more: None) -> None:
+    """Do what is missing of each wave, in order."""
     programme.load_rule_sets()
     for office in offices:
         wave = Wave.objects.get(pk=office.plan.number)
         opening = programme.openings()[wave.number]
         Plan.objects.get_or_create(wave=wave, defaults={"rule_set_id": opening.rule_set, "sources": opening.sources})
-        tick(f"wave {wave.number}")
-        _join(wave, office.joiners, seed)
+        _join(wave, office.joiners, seed, tick)
         if office.accepted:
-            _select(wave, office.accepted)
+            _select(wave, office, tick)
 
 
-def _join(wave: Wave, joiners: int, seed: int) -> None:
+def _join(wave: Wave, joiners: int, seed: int, tick: Tick) -> None:
     """Let so many of those who are verified and were not selected join; which ones, the seed says."""
     if wave.draws.exists() or Application.objects.filter(wave=wave).count() >= joiners:
         return
+    tick(f"wave {wave.number}: joining", 0)
     # Millions: they stay in the database until it is their turn.
     with connection.chunked_cursor() as cursor:
         cursor.execute(
@@ -91,30 +109,45 @@ def _join(wave: Wave, joiners: int, seed: int) -> None:
         )
         while people := cursor.fetchmany(BATCH):
             ids, instants = zip(*people, strict=True)
-            joining.join(wave.number, ids, at=instants)
+            outcomes = joining.join(wave.number, ids, at=instants)
+            tick(f"wave {wave.number}: joining", outcomes.count(joining.Outcome.JOINED))
 
 
-def _select(wave: Wave, accepted: int) -> None:
+def _select(wave: Wave, office: Office, tick: Tick) -> None:
     """Screen, freeze, commit, draw, publish, decree and announce, an hour apart each, as far as it has not been done."""
     assert wave.closes_at  # noqa: S101
+
+    def told(doing: str, more: int = 0) -> None:
+        tick(f"wave {wave.number}: {doing}", more)
+
     beacon, hours = MockBeacon(), [wave.closes_at + timedelta(hours=hour) for hour in range(1, 8)]
-    if wave.quota != accepted:
+    if wave.quota != office.accepted:
+        before, after = str(wave.quota), str(office.accepted)
         Change.objects.create(
-            wave=wave, field="quota", before=str(wave.quota), after=str(accepted), reason="Named in the decree.", at=hours[0]
+            wave=wave, field="quota", before=before, after=after, reason="Named in the decree.", at=hours[0]
         )
-        Wave.objects.filter(pk=wave.pk).update(quota=accepted)
+        Wave.objects.filter(pk=wave.pk).update(quota=office.accepted)
     live = wave.draws.filter(annulled_at=None).first()
     if live is None:
+        told("screening")
         screening.screen(wave, at=hours[0])
+        told("freezing")
         live = draw.freeze(wave, at=hours[1])
+        told("freezing", office.joiners)
     if not live.committed_at:
         draw.commit(live, chain=beacon.chain, round=beacon.chain.first_after(hours[3]), at=hours[2])
     if not live.drawn_at:
+        told("drawing")
         draw.run(live, signature=beacon.signature(live.round or 0) or b"", at=hours[4])
+        told("drawing", office.joiners)
     if not live.published_at:
         draw.publish(live, at=hours[5])
     if not live.decrees.exists():
+        told("naming")
         naming.issue(live, by=SIGNER, at=hours[6])
+        told("naming", office.joiners)
     if not live.announced_at:
+        told("announcing")
         # Simulated time ends in September 2020: nobody's days to buy a training go on to be counted.
         naming.announce(live, at=hours[6], in_earnest=False)
+        told("announcing", office.joiners)

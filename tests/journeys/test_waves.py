@@ -22,7 +22,7 @@ from tests.waves.test_revocation import buy, revoke_all
 from tests.waves.test_screening import put_on_list
 from waves import acts, correction, joining, publishing, reserves, revocation
 from waves.draw import ticket_text
-from waves.models import Act, Called, Decree, Draw, ListKind, Recipient, Ticket
+from waves.models import Act, Called, Decree, Draw, ListKind, Plan, Recipient, Ticket
 
 CHECKER = Path(__file__).resolve().parents[2] / "tools" / "verify_draw.py"
 
@@ -105,6 +105,32 @@ def test_who_comes_too_late_is_told_so(registrant):
     assert "baru saja ditutup" in phone.page.inner_text("main")
     assert phone.faults("too late") == []
     phone.complaints = [complaint for complaint in phone.complaints if "409" not in complaint]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_office_lays_down_rules_and_seats_set_apart(staff, width):
+    open_now(make_wave(quota=10))
+    ani = staff("ani", width=width)
+
+    ani.open("/pmo/gelombang/1/")
+    form = ani.page.locator("details", has=ani.page.locator("#provinces"))
+    form.locator("summary").click()
+    assert ani.faults("rules to lay down") == []
+    form.locator("#rule-set").select_option("2021-03")
+    form.locator("#provinces").fill("Jawa Barat; 4\nAtlantis; 1")
+    form.locator("#why-rules").fill("Keputusan Komite")
+    with ani.page.expect_navigation():
+        form.locator("button").click()
+    assert "Atlantis" in ani.page.get_by_role("alert").inner_text()
+    assert ani.faults("rules refused") == []
+    form.locator("#provinces").fill("Jawa Barat; 4")
+    with ani.page.expect_navigation():
+        form.locator("button").click()
+
+    plan = Plan.objects.get()
+    assert (plan.rule_set_id, plan.rooms) == ("2021-03", [{"name": "Jawa Barat", "seats": 4, "province": 32}])
+    assert "Keputusan Komite" in ani.page.inner_text("main")
+    assert ani.faults("rules laid down") == []
 
 
 def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, device, tmp_path):

@@ -12,10 +12,12 @@ from django.utils import timezone
 from registrations.models import Wave
 from registrations.stages import DropOff
 from tests.people import make_registrant
+from tests.prakerja.test_person_pages import looked_up, permit
 from tests.waves.cast import (
     AFTER,
     BEACON,
     TOLD,
+    by_force,
     make_announced,
     make_applicants,
     make_committed,
@@ -59,7 +61,8 @@ def closed():
 
 
 @pytest.mark.parametrize(
-    "path", ["/pmo/gelombang/", PAGE, f"{PAGE}minta/", f"{PAGE}ubah/", f"{PAGE}putuskan/1/", "/pmo/sk/1/daftar/"]
+    "path",
+    ["/pmo/gelombang/", PAGE, f"{PAGE}minta/", f"{PAGE}ubah/", f"{PAGE}aturan/", f"{PAGE}putuskan/1/", "/pmo/sk/1/daftar/"],
 )
 def test_nobody_but_staff_gets_in(client, path):
     make_announced(count=4)
@@ -113,6 +116,23 @@ def test_the_page_tells_why_people_are_not_eligible_and_which_lists_decided(offi
     assert "Civil servants (ASN): BKN, April 1, 2020, 2 ·" in decided
     assert "Workers with priority" not in decided
     assert "Workers with priority: BKN, April 1, 2020, 1 ·" in set_apart
+
+
+def test_the_page_of_one_person_tells_which_lists_kept_them_out_of_which_wave(office, english):
+    wave = make_wave(quota=5)
+    ids = make_applicants(wave, 2)
+    for kind in (ListKind.ASN, ListKind.SOCIAL_AID):
+        put_on_list(kind, 1)
+    screening.screen(wave, at=AFTER)
+    permit("ani", "look_up_people")
+
+    pages = [text_of(looked_up(office, "registrant", id)) for id in ids]
+
+    told = pages[0].split("Why not eligible")[1]
+    assert f"Wave 1 {DropOff.EXCLUDED_PROFESSION.label}; {DropOff.SOCIAL_AID.label}" in told
+    for kind in (ListKind.ASN, ListKind.SOCIAL_AID):
+        assert f"{kind.label}: BKN, April 1, 2020, 1 · 0000000000000000…" in told
+    assert "Why not eligible" not in pages[1]
 
 
 def test_where_nobody_is_eligible_the_announcement_is_next_and_ends_the_wave(office):
@@ -303,7 +323,8 @@ def test_a_list_is_taken_for_a_reason_that_is_kept(office):
     assert len(lines) == 4
     assert ListCopy.objects.get().reason == "Asked for by the auditors."
     assert "ani, " in text_of(office.get(PAGE))
-    Decree.objects.update(sha256=b"x" * 32)
+    with by_force():
+        Decree.objects.update(sha256=b"x" * 32)
     answer = office.post(f"/pmo/sk/{decree.pk}/daftar/", {"reason": "again"}, follow=True)
     assert "not as it was signed" in answer.context["notice"]["text"]
     assert ListCopy.objects.count() == 1, "a list that is not what was signed is given to nobody"
@@ -337,20 +358,28 @@ PLANNED = {
     "closes_at": "2031-01-06T23:59",
     "quota": "600.000",
     "priority_seats": "1000",
+    "provinces": "Jawa Barat; 5.000\r\n\r\n 91;250",
     "rule_set": "2021-03",
     "reason": "Budget of 2031",
 }
 
 
 def test_the_next_wave_is_planned_in_the_office(office):
-    assert "2021-03" in office.get("/pmo/gelombang/").content.decode()
+    page = text_of(office.get("/pmo/gelombang/"))
+    assert "2020-04, in force from April 11, 2020" in page
+    assert "2021-03: As 2020-04; at most two NIK per KK" in page
 
     answer = office.post("/pmo/gelombang/rencana/", PLANNED, follow=True)
 
     assert answer.context["notice"]["text"] == "Wave 1 is planned."
     wave = Wave.objects.get()
     assert (wave.quota, wave.opens_at.isoformat()) == (600_000, "2031-01-02T01:00:00+00:00")
-    assert wave.plan.rooms[0]["seats"] == 1000
+    assert [(room["name"], room["seats"]) for room in wave.plan.rooms] == [
+        ("priority", 1000),
+        ("Jawa Barat", 5000),
+        ("Papua", 250),
+    ]
+    assert "Set apart: – → priority 1000, Jawa Barat 5000, Papua 250. Budget of 2031 ani" in text_of(office.get(PAGE))
 
 
 @pytest.mark.parametrize(
@@ -363,6 +392,17 @@ def test_the_next_wave_is_planned_in_the_office(office):
         ({"rule_set": "none"}, "Choose the rules"),
         ({"reason": ""}, "reason"),
         ({"closes_at": "2031-01-01T00:00"}, "after it has opened"),
+        ({"priority_seats": "-1"}, "whole number"),
+        ({"priority_seats": "600001", "provinces": ""}, "600001 of 600000"),
+        ({"provinces": "Jawa Barat 5"}, "Line 1 is not like"),
+        ({"provinces": "Bali; 5\nJawa; 5"}, "Line 2: there is no province “Jawa”"),
+        ({"provinces": "Bali; -5"}, "Line 1: a number of seats"),
+        ({"provinces": "Bali; 0"}, "Line 1: a number of seats"),
+        ({"provinces": "Bali;"}, "Line 1: a number of seats"),
+        ({"provinces": "Bali; 5\nbali; 6"}, "Bali stands in two lines"),
+        ({"provinces": "51; 5\nBali; 6"}, "Bali stands in two lines"),
+        ({"provinces": "Bali; " + "9" * 5000}, "Line 1: a number of seats"),
+        ({"provinces": "Bali; 599.001"}, "600001 of 600000"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_and_what_was_typed_is_kept(office, changes, says):
@@ -375,3 +415,52 @@ def test_a_plan_that_cannot_be_is_refused_and_what_was_typed_is_kept(office, cha
     assert says in page
     assert not Wave.objects.exists()
     assert 'value="2031-01-02T08:00"' in page or "opens_at" in changes
+    assert "91;250</textarea>" in page or "provinces" in changes
+
+
+RULES = {"rule_set": "2021-03", "priority_seats": "2", "provinces": "Papua; 3", "reason": "By decision"}
+
+
+def test_rules_and_seats_set_apart_are_changed_in_the_office_while_the_wave_is_open(office):
+    open_now()
+
+    answer = office.post(f"{PAGE}aturan/", RULES, follow=True)
+
+    page = text_of(answer)
+    assert answer.context["notice"]["text"] == "Changed."
+    assert "Rule set: 2020-04 → 2021-03. By decision ani" in page
+    assert "Set apart: – → priority 2, Papua 3. By decision ani" in page
+    form = answer.content.decode().partition("/aturan/")[2]
+    assert '<option value="2021-03" selected>' in form
+    assert 'name="priority_seats" inputmode="numeric" value="2"' in form
+    assert ">Papua; 3</textarea>" in form
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"provinces": "Papua; 9"}, "More seats are set apart than there are: 11 of 10."),
+        ({"provinces": "Atlantis; 1"}, "there is no province “Atlantis”"),
+        ({"rule_set": "none"}, "Choose the rules"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+def test_rules_that_cannot_be_are_refused_and_what_was_typed_is_kept(office, changes, says):
+    open_now()
+
+    answer = office.post(f"{PAGE}aturan/", RULES | changes)
+
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert f">{(RULES | changes)['provinces']}</textarea>" in answer.content.decode()
+    assert not Change.objects.exists()
+
+
+def test_rules_and_seats_set_apart_are_fixed_from_the_close_on(office):
+    closed()
+    assert "Change rules or seats set apart" not in text_of(office.get(PAGE))
+
+    answer = office.post(f"{PAGE}aturan/", RULES)
+
+    assert "Wave 1 is closed." in answer.content.decode()
+    assert not Change.objects.exists()

@@ -8,12 +8,17 @@ import random
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.management import call_command
+
+from waves import publishing
+from waves.models import Draw
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "verify_draw.py"
 Json = dict[str, Any]
@@ -809,3 +814,44 @@ def test_arguments_that_make_no_sense_are_no_verdict(capsys, options):
 
     assert refused.value.code == 2
     assert capsys.readouterr().err.startswith("usage: ")
+
+
+# What a simulation publishes.
+
+
+@pytest.mark.django_db
+def test_every_published_draw_of_a_simulation_follows_and_a_changed_byte_of_any_file_is_found(tmp_path, settings):
+    settings.PUBLISHED = tmp_path
+    call_command("simulate", "--scale", "0.001", "--workers", "1", "--without-spending", stdout=StringIO())
+
+    publishing.write_missing()
+
+    draws = list(Draw.objects.exclude(published_at=None))
+    assert [draw.wave_id for draw in draws] == [1, 2, 3, 4, 5, 6, 7]
+    for draw in draws:
+        noted = ["--root", bytes(draw.root).hex(), "--commitment", bytes(draw.commitment or b"").hex(), "--beacon"]
+        folder, chance = publishing.file(draw, "draw.json").parent, random.Random(draw.wave_id)
+        found = program(folder, *noted)
+        assert found.returncode == 0, found.stderr
+        assert f"selected    {draw.selected}\n" in found.stdout
+        for name in publishing.FILES:
+            whole = (folder / name).read_bytes()
+            (folder / name).write_bytes(with_a_byte_changed(chance, name, whole))
+            assert program(folder).returncode == 1, (draw, name)
+            (folder / name).write_bytes(whole)
+
+
+def program(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", PROGRAM, folder, *options], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def with_a_byte_changed(chance: random.Random, name: str, whole: bytes) -> bytes:
+    """Any byte of a list; of draw.json, of what follows from the rest: see `shows_nowhere`."""
+    start, length = 0, len(whole)
+    if name == "draw.json":
+        value = json.loads(whole)[chance.choice(["list_sha256", "root", "commitment", "secret", "seed", "result_sha256"])]
+        start, length = whole.index(value.encode()), len(value)
+    place = start + chance.randrange(length)
+    return whole[:place] + (b"1" if whole[place : place + 1] == b"0" else b"0") + whole[place + 1 :]

@@ -5,11 +5,23 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 
-from registrations.models import Wave
-from tests.waves.cast import AFTER, CLOSES, OPENS, at_the_same_time, make_applicants, make_drawn, make_staff, make_wave
+from registrations.models import Registrant, Wave
+from registrations.regions import Province
+from tests.waves.cast import (
+    AFTER,
+    BEACON,
+    CLOSES,
+    OPENS,
+    at_the_same_time,
+    make_applicants,
+    make_drawn,
+    make_staff,
+    make_wave,
+    run,
+)
 from waves import draw as drawing
 from waves import planning, programme, screening
-from waves.models import Change, Plan, RuleSet
+from waves.models import Change, Place, Plan, RuleSet
 from waves.screening import NotNow
 from waves.state import State, of, open_wave
 
@@ -57,15 +69,22 @@ def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leav
     make_wave(1)
     Wave.objects.create(number=2)  # made by the first who registered after wave 1 had closed
 
-    wave = plan(opens_at=CLOSES, closes_at=CLOSES + timedelta(days=3), priority_seats=50)
+    rooms = planning.set_apart(50, {Province.PAPUA: 7, Province.JAWA_BARAT: 20})
+    wave = plan(opens_at=CLOSES, closes_at=CLOSES + timedelta(days=3), rooms=rooms)
 
     assert (wave.number, wave.quota, wave.plan.rule_set_id) == (2, 500, "2021-03")
-    assert wave.plan.rooms == [{"name": "priority", "seats": 50, "list": "priority"}]
+    assert wave.plan.rooms == [
+        {"name": "priority", "seats": 50, "list": "priority"},
+        {"name": "Jawa Barat", "seats": 20, "province": 32},
+        {"name": "Papua", "seats": 7, "province": 91},
+    ]
     assert open_wave(CLOSES + timedelta(hours=1)) == wave
     assert [(trace.field, trace.before) for trace in wave.changes.all()] == [
         ("opens_at", "–"),
         ("closes_at", "–"),
         ("quota", "–"),
+        ("rule_set", "–"),
+        ("rooms", "–"),
     ]
     assert plan(opens_at=CLOSES + timedelta(days=4), closes_at=CLOSES + timedelta(days=5)).number == 3
 
@@ -76,7 +95,9 @@ def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leav
         ({"closes_at": NOW}, "future"),
         ({"opens_at": NOW + timedelta(days=5)}, "after it has opened"),
         ({"quota": 0}, "above 0"),
-        ({"priority_seats": 501}, "no more seats"),
+        ({"rooms": planning.set_apart(501, {})}, "More seats are set apart than there are: 501 of 500"),
+        ({"rooms": planning.set_apart(300, {Province.BALI: 201})}, "501 of 500"),
+        ({"rooms": planning.set_apart(-1, {})}, "above 0"),
         ({"reason": " "}, "reason"),
     ],
 )
@@ -130,6 +151,72 @@ def test_a_quota_that_is_changed_during_the_freeze_is_refused_after_it():
     assert other.waited
     assert isinstance(other.error, NotNow)
     assert Wave.objects.get().quota == 10
+
+
+def changed(wave, rule_set="2020-04", priority=0, provinces=None, *, reason="By decision", at=NOW):
+    rooms = planning.set_apart(priority, provinces or {})
+    planning.change_rules(wave, RuleSet.objects.get(pk=rule_set), rooms, by=User.objects.get(), reason=reason, at=at)
+
+
+def test_changed_rules_and_seats_set_apart_count_and_leave_a_trace():
+    wave, boss = make_wave(quota=10), make_staff("boss")
+
+    changed(wave, "2021-03", 3, {Province.JAWA_BARAT: 2})
+
+    plan = Plan.objects.get(wave=wave)
+    assert (plan.rule_set_id, [room["seats"] for room in plan.rooms]) == ("2021-03", [3, 2])
+    assert list(Change.objects.values_list("field", "before", "after", "by", "at", "reason")) == [
+        ("rule_set", "2020-04", "2021-03", boss.pk, NOW, "By decision"),
+        ("rooms", "–", "priority 3, Jawa Barat 2", boss.pk, NOW, "By decision"),
+    ]
+    changed(wave, "2021-03", 3)
+    assert Change.objects.last().before == "priority 3, Jawa Barat 2"
+    assert Change.objects.count() == 3, "what stays as it was leaves none"
+
+
+def test_seats_set_apart_go_to_the_people_of_the_province_first():
+    wave = make_wave(quota=3)
+    make_staff("boss")
+    changed(wave, provinces={Province.BALI: 2})
+    ids = make_applicants(wave, 20)
+    Registrant.objects.filter(pk__in=ids[:2]).update(province=Province.BALI)
+    screening.screen(wave, at=AFTER)
+    draw = drawing.freeze(wave, at=AFTER)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+
+    run(draw)
+
+    assert set(Place.objects.filter(room=1).values_list("registrant_id", flat=True)) == set(ids[:2])
+    assert Place.objects.count() == 3
+
+
+def test_rules_and_seats_set_apart_are_fixed_from_the_close_on():
+    wave = make_wave(quota=10)
+    make_staff("boss")
+    for says, change in (
+        ("already", {}),
+        ("reason", {"rule_set": "2021-03", "reason": " "}),
+        ("11 of 10", {"priority": 11}),
+        ("closed", {"rule_set": "2021-03", "at": CLOSES}),
+    ):
+        with pytest.raises(NotNow, match=says):
+            changed(wave, **change)
+    make_drawn(count=2)
+    with pytest.raises(NotNow, match="frozen"):
+        changed(wave, "2021-03")
+    assert not Change.objects.exists()
+    assert Plan.objects.get().rule_set_id == "2020-04"
+
+
+def test_a_quota_does_not_fall_below_the_seats_set_apart():
+    wave, boss = make_wave(quota=10), make_staff("boss")
+    changed(wave, priority=6)
+
+    with pytest.raises(NotNow, match="6 of 5"):
+        planning.change_quota(wave, 5, by=boss, reason="x", at=NOW)
+    planning.change_quota(wave, 6, by=boss, reason="x", at=NOW)
+
+    assert Wave.objects.get().quota == 6
 
 
 def test_the_waves_of_2020_come_with_rules_sources_and_the_raised_quota():

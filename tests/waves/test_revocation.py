@@ -9,7 +9,7 @@ from registrations import funnel, ladder
 from registrations.models import Registrant, Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
-from tests.waves.cast import TOLD, Postbox, make_announced, make_published, make_wave
+from tests.waves.cast import TOLD, Postbox, by_force, make_announced, make_published, make_wave
 from waves import decrees, joining, naming, revocation, seats
 from waves.models import Called, Change, Decree, Notice, Recipient, RuleSet, SeatMove
 from waves.screening import NotNow
@@ -162,7 +162,7 @@ def test_each_decree_names_the_one_before_it():
     make_announced(count=10, quota=6)
     revoke_all()
     second = revocation.issue(Wave.objects.get(pk=1), by="Denni", at=END)
-    with connection.cursor() as cursor:
+    with by_force(), connection.cursor() as cursor:
         cursor.execute("UPDATE waves_decree SET statement = replace(statement, 'names 6', 'names 5') WHERE number = 1")
 
     assert "what was decreed before it" in " ".join(decrees.faults(second))

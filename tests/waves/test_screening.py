@@ -11,7 +11,7 @@ from registrations.person import nik_digest
 from registrations.stages import DropOff
 from tests.people import make_person
 from tests.waves.cast import AFTER, CLOSES, at_the_same_time, make_applicants, make_drawn, make_wave, share_household
-from waves import rules
+from waves import mine, rules
 from waves.lists import import_list
 from waves.models import Ineligible, ListEntry, ListKind, PersonList, RuleSet
 from waves.screening import NotNow, screen, try_out
@@ -167,6 +167,11 @@ def test_of_each_person_the_lists_are_kept_that_spoke_against_them_also_when_the
     asn.refresh_from_db()
     assert (asn.provider, asn.dated, asn.sha256, asn.people) == ("BKN", date(2020, 4, 1), "0" * 64, 2)
     assert asn.replaced_by
+    assert mine.kept_out(ids[1]) == [
+        mine.KeptOut(1, [DropOff.EXCLUDED_PROFESSION, DropOff.SOCIAL_AID], [asn, aid]),
+    ]
+    Ineligible.objects.update(lists=None)
+    assert [one.lists for one in mine.kept_out(ids[1])] == [None], "screened before that was kept"
 
 
 def file_of(folder, *numbers):

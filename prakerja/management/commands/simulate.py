@@ -119,8 +119,7 @@ class Command(BaseCommand):
         recipient_plans = [] if options["without_spending"] or not office else recipients.plan(scale, options["waves"])
         try:
             if office:
-                selection.run(office, seed=options["seed"], tick=lambda step: bar.write(step, file=sys.stderr))
-                funnel.fold()
+                self._select(office, seed=options["seed"])
             if recipient_plans:
                 self._spend(simulation, recipient_plans, workers=options["workers"])
         except (ProcessDied, Astray) as error:
@@ -128,6 +127,18 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
         self._report(simulation, office, recipient_plans)
+
+    def _select(self, offices: list[selection.Office], *, seed: int) -> None:
+        goal, taken = sum(office.steps for office in offices), sum(office.taken() for office in offices)
+        with tqdm(total=goal, initial=taken, unit=" steps", file=sys.stderr, mininterval=0.5) as bar:
+
+            def tick(doing: str, more: int) -> None:
+                bar.update(more)
+                if bar.desc != doing:
+                    bar.set_description_str(doing)
+
+            selection.run(offices, seed=seed, tick=tick)
+        funnel.fold()
 
     def _spend(self, simulation: drive.Simulation, plans: list[RecipientPlan], *, workers: int) -> None:
         spending = Spending(simulation.run, simulation.population, Recipients(simulation.run.seed, plans))
