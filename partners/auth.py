@@ -4,14 +4,13 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models.functions import Now
-from oauth2_provider.models import AccessToken
+from django.db import connection
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from partners import signature
+from partners import limits, signature
 from partners.models import Partner
 from partners.scopes import Scope
 
@@ -40,19 +39,21 @@ class Bearer(BaseAuthentication):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        found = (
-            AccessToken.objects.select_related("application__partner")
-            .only("scope", "application__partner")
-            .filter(
-                token_checksum=hashlib.sha256(token.strip().encode()).hexdigest(),
-                expires__gt=Now(),
-                application__partner__is_active=True,
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                SELECT token.scope, {Partner.columns()}
+                FROM oauth2_provider_accesstoken token JOIN partners_client client ON client.id = token.application_id
+                JOIN partners_partner partner ON partner.code = client.partner_id
+                WHERE token_checksum = %s AND expires > statement_timestamp() AND is_active
+                """,
+                [hashlib.sha256(token.strip().encode()).hexdigest()],
             )
-            .first()
-        )
+            found = cursor.fetchone()
         if found is None:
             raise AuthenticationFailed("The token is unknown or has expired.")
-        return AnonymousUser(), Caller(found.application.partner, frozenset(found.scope.split()))
+        scope, *partner = found
+        return AnonymousUser(), Caller(Partner(*partner), frozenset(scope.split()))
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="prakerja"'
@@ -62,9 +63,13 @@ class Signed(BaseAuthentication):
     """The older form, signed with HMAC-SHA1: the partner is known, scopes there are none."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller]:
+        call = request._request
+        tries = limits.Tries(call, [signature.given(call).client_code])
+        tries.check()
         try:
-            partner = signature.verify(request._request)
+            partner = signature.verify(call)
         except signature.Refused as refusal:
+            tries.failed()
             raise AuthenticationFailed(str(refusal)) from None
         return AnonymousUser(), Caller(partner, frozenset())
 

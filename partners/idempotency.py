@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 import orjson
@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from foundation.sealing import digest, seal, unseal
 from partners import problems
 from partners.auth import partner_of
-from partners.models import Call
+from partners.models import Partner
 from partners.problems import Problem
 
 HEADER = "Idempotency-Key"
@@ -52,15 +52,14 @@ def idempotent(act: Act[V, P]) -> Act[V, P]:
         id = UUID(digest("partners.call", f"{partner.pk}:{key}"))
         with transaction.atomic():
             _lock(id)
-            known = Call.objects.filter(pk=id).first()
+            known = _known(id)
             if known is not None:
                 if known.request != asked:
                     raise Problem("idempotency-key-reused", 422, "This Idempotency-Key was used for another request.")
-                return _opened(known)
+                return _opened(id, known)
             answer = _acted(lambda: act(view, request, *args, **kwargs))
             if answer.status_code < 500 and answer.status_code not in (400, 429):
-                sealed = _sealed(id, answer)
-                Call.objects.bulk_create([Call(id=id, partner=partner, request=asked, answer=sealed)])
+                _keep(id, partner, Known(asked, _sealed(id, answer)))
             return answer
 
     once.is_idempotent = True  # type: ignore[attr-defined]
@@ -83,6 +82,28 @@ def _lock(id: UUID) -> None:
             raise Problem(
                 "in-flight", 409, "The same request is being worked on.", headers={"Retry-After": "1"}, transient=True
             )
+
+
+class Known(NamedTuple):
+    """A write that was answered (`partners.models.Call`)."""
+
+    request: UUID
+    answer: bytes
+
+
+def _known(id: UUID) -> Known | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT request, answer FROM partners_call WHERE id = %s", [id])
+        row = cursor.fetchone()
+    return Known._make(row) if row else None
+
+
+def _keep(id: UUID, partner: Partner, known: Known) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO partners_call (id, partner_id, request, answer) VALUES (%s, %s, %s, %s)",
+            [id, partner.pk, known.request, known.answer],
+        )
 
 
 def _acted(act: Callable[[], Response]) -> Response:
@@ -123,7 +144,7 @@ def _sealed(id: UUID, answer: Response) -> bytes:
     return seal(packed, b"partners_call:" + id.bytes)
 
 
-def _opened(call: Call) -> Response:
-    kept, _, body = zlib.decompress(unseal(call.answer, b"partners_call:" + call.pk.bytes)).partition(b"\n")
+def _opened(id: UUID, known: Known) -> Response:
+    kept, _, body = zlib.decompress(unseal(known.answer, b"partners_call:" + id.bytes)).partition(b"\n")
     status, headers, content_type = orjson.loads(kept)
     return Response(json.loads(body), status, headers=headers | {"Idempotent-Replayed": "true"}, content_type=content_type)

@@ -14,11 +14,11 @@ LIVE = 2
 def live(partner: str, use: Secret.Use) -> list[bytes]:
     """The live secrets of this partner for this use, the newest first."""
     rows = Secret.objects.filter(partner=partner, use=use).order_by("-id")[:LIVE]
-    return [opened(row) for row in rows]
+    return [opened(row.partner_id, use, row.sealed) for row in rows]
 
 
-def opened(secret: Secret) -> bytes:
-    return unseal(secret.sealed, _place(secret.partner_id, secret.use))
+def opened(partner: str, use: Secret.Use, sealed: bytes | memoryview) -> bytes:
+    return unseal(sealed, _place(partner, use))
 
 
 def keep(partner: str, use: Secret.Use, secret: bytes) -> None:

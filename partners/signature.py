@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from django.db.models.functions import Now
+from django.db import connection
 
 from partners import keys, parsing
 from partners.models import Partner, Secret
@@ -102,16 +102,22 @@ _BLANKS = re.compile(rb'("(?:[^"\\]|\\.)*")|\s+')
 
 def _known(code: str) -> tuple[Partner | None, list[bytes], datetime | None]:
     """The partner of this code, its live sign keys, and the database's clock: one question."""
-    rows = (
-        Secret.objects.filter(partner=code, use=Secret.Use.SIGN, partner__is_active=True)
-        .select_related("partner")
-        .annotate(now=Now())
-        .order_by("-id")[: keys.LIVE]
-    )
-    found = list(rows) if "\0" not in code else []
+    if "\0" in code:
+        return None, [], None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT statement_timestamp(), secret.sealed, {Partner.columns()}
+            FROM partners_secret secret JOIN partners_partner partner ON partner.code = secret.partner_id
+            WHERE secret.partner_id = %s AND secret.use = %s AND is_active ORDER BY secret.id DESC LIMIT %s
+            """,
+            [code, Secret.Use.SIGN, keys.LIVE],
+        )
+        found = cursor.fetchall()
     if not found:
         return None, [], None
-    return found[0].partner, [keys.opened(row) for row in found], found[0].now
+    now, _, *partner = found[0]
+    return Partner(*partner), [keys.opened(code, Secret.Use.SIGN, sealed) for _, sealed, *_ in found], now
 
 
 def _is_recent(timestamp: str, now: datetime | None) -> bool:

@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Q
 
 from foundation.pg import array
 
 #: What a redeem code looks like (`trainings.purchasing`).
 CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
+
+#: The trainings that a partner sells, and those that it sells or gives.
+_SOLD = "training.platform_id = %(partner)s"
+MINE = f"{_SOLD} OR training.provider_id = %(partner)s"
 
 
 class Held(NamedTuple):
@@ -48,10 +51,9 @@ def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> di
     `as_platform`: of those that it sells only. Foreign codes are missing as unknown ones are. In a transaction.
     """
     literal = array({code for code in codes if CODE.fullmatch(code)})
-    mine = "training.platform_id = %(partner)s" + ("" if as_platform else " OR training.provider_id = %(partner)s")
     found = f"""
         FROM trainings_purchase purchase JOIN trainings_training training ON training.id = purchase.training_id
-        WHERE purchase.redeem_code = ANY (%(codes)s::text[]) AND ({mine})
+        WHERE purchase.redeem_code = ANY (%(codes)s::text[]) AND ({_SOLD if as_platform else MINE})
     """
     parameters = {"codes": literal, "partner": partner}
     with connection.cursor() as cursor:
@@ -91,8 +93,3 @@ def lock_seats(cursor: CursorWrapper, trainings: Iterable[int]) -> dict[int, int
         [array(set(trainings))],
     )
     return dict(cursor.fetchall())
-
-
-def of(partner: str) -> Q:
-    """Purchases of trainings that the partner sells or gives."""
-    return Q(training__platform=partner) | Q(training__provider=partner)

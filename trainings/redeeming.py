@@ -111,26 +111,34 @@ def status(redeem_code: str, *, partner: str, sequence: int | None = None) -> di
     """
     if not holding.CODE.fullmatch(redeem_code):
         return None
-    purchases = Purchase.objects.select_related("training")
-    purchase = purchases.filter(holding.of(partner), redeem_code=redeem_code).first()
-    if purchase is None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT reference, platform, state, redeemed_at, meetings, training.code, schedule_code, schedule, mode
+            FROM trainings_purchase purchase JOIN trainings_training training ON training.id = purchase.training_id
+            WHERE redeem_code = %(code)s AND ({holding.MINE})
+            """,
+            {"code": redeem_code, "partner": partner},
+        )
+        found = cursor.fetchone()
+    if found is None:
         return None
-    training, told = purchase.training, attended(purchase.meetings)
-    status = {State.ISSUED: 0, State.CANCELLED: 2}.get(State(purchase.state), 1)
+    reference, platform, state, redeemed_at, meetings, course_code, schedule_code, schedule, mode = found
+    told = attended(meetings)
     return {
-        "redeem_code": purchase.redeem_code,
-        "course_code": training.code,
-        "invoice_code": purchase.reference,
-        "schedule_code": training.schedule_code,
-        "status": status,
+        "redeem_code": redeem_code,
+        "course_code": course_code,
+        "invoice_code": reference,
+        "schedule_code": schedule_code,
+        "status": {State.ISSUED: 0, State.CANCELLED: 2}.get(State(state), 1),
         "attendance_status": int(bool(told) if sequence is None else sequence in told),
-        "redeem_at": purchase.redeemed_at.astimezone(WIB).isoformat(timespec="seconds") if purchase.redeemed_at else "",
-        "dp_platform": purchase.platform,
-        "schedule_start_end": training.schedule,
-        "course_type": training.mode,
-        "course_type_label": _LABELS[Training.Mode(training.mode)],
-        "course_learning_method": "offline" if training.mode == Training.Mode.CLASSROOM else "online",
-        "is_online_attendance": training.mode in (Training.Mode.WEBINAR, Training.Mode.BLENDED),
+        "redeem_at": redeemed_at.astimezone(WIB).isoformat(timespec="seconds") if redeemed_at else "",
+        "dp_platform": platform,
+        "schedule_start_end": schedule,
+        "course_type": mode,
+        "course_type_label": _LABELS[Training.Mode(mode)],
+        "course_learning_method": "offline" if mode == Training.Mode.CLASSROOM else "online",
+        "is_online_attendance": mode in (Training.Mode.WEBINAR, Training.Mode.BLENDED),
         "sequence": sequence if sequence is not None else max(told, default=0),
     }
 

@@ -109,7 +109,7 @@ class ByApi:
         self._sign_keys: dict[str, bytes] = {}
 
     def buy(self, orders: Sequence[purchasing.Order], platform: str) -> list[tuple[int, str]]:
-        """Orders of one quarter of a day go together, at the instant of the first."""
+        """Orders of one day go together, at the instant of the first."""
         cards = _cards([order.registrant_id for order in orders])
         bought: dict[str, tuple[int, str]] = {}
         for at, some in _together(orders, lambda order: order.at):
@@ -215,12 +215,7 @@ def _cards(ids: Sequence[int]) -> dict[int, str]:
 
 
 def _together(items: Iterable[T], instant: Callable[[T], datetime]) -> Iterator[tuple[datetime, list[T]]]:
-    """What is told at once: all of a quarter of a day in Jakarta, with the first one's instant."""
-
-    def quarter(item: T) -> tuple[int, int]:
-        at = instant(item).astimezone(WIB)
-        return at.toordinal(), at.hour // 6
-
-    for _, some in groupby(sorted(items, key=instant), key=quarter):
+    """What is told at once: all of a day in Jakarta, with the first one's instant."""
+    for _, some in groupby(sorted(items, key=instant), key=lambda item: instant(item).astimezone(WIB).date()):
         together = list(some)
         yield instant(together[0]), together

@@ -2,55 +2,84 @@
 
 from typing import Any
 
-from incentives.models import Batch, Payout
+from incentives.gates import Gate
+from incentives.models import Account, Batch, Payout
+from incentives.payout import Outcome
 from partners.models import Partner
 from partners.scopes import Scope
-from tests.incentives.cast import LATER, clerk
+from tests.incentives.cast import LATER, Bank, account, check, clerk, link, make_batch, make_owed, payout, send
 from tests.partners.authorisation import Row
 
-#: Of the one payout that there is.
+#: Of the batch's first payout.
 REFERENCE = "17-1"
 
 
 def _batch(partner: Partner) -> dict[str, Any]:
-    """An approved batch of one payout, whoever the payer is."""
+    """An approved batch, whoever the payer is: payouts 17 to 20, one to be sent, one sent, one paid and one failed."""
+    S = Payout.State
     batch = Batch.objects.create(
         payer=partner.pk,
-        payouts=1,
-        rupiah=600_000,
+        payouts=4,
+        rupiah=4 * 600_000,
         sha256=b"",
         maker=clerk("maker"),
         made_at=LATER,
         checker=clerk("checker"),
         approved_at=LATER,
     )
-    Payout.objects.create(
-        obligation_id=17,
-        attempt=1,
-        account_id=1,
-        amount=600_000,
-        batch_id=batch.pk,
-        block=0,
-        state=Payout.State.PROPOSED,
+    payouts = Payout.objects.filter(batch_id=batch.pk)
+    Payout.objects.bulk_create(
+        Payout(obligation_id=id, attempt=1, account_id=1, amount=600_000, batch_id=batch.pk, block=0, state=S.PROPOSED)
+        for id in range(17, 21)
     )
-    Payout.objects.filter(batch_id=batch.pk).update(state=Payout.State.APPROVED)
-    return {"batch": batch.pk}
+    payouts.update(state=S.APPROVED)
+    payouts.filter(obligation_id__gte=18).update(state=S.SENDING, sent_at=LATER)
+    payouts.filter(obligation_id=19).update(state=S.PAID, settled_at=LATER)
+    payouts.filter(obligation_id=20).update(state=S.FAILED, settled_at=LATER, reason=Gate.ACCOUNT_INACTIVE)
+    return {"batch": batch.pk, "reference": REFERENCE}
 
 
-def _payout(partner: Partner) -> dict[str, Any]:
-    _batch(partner)
-    return {"reference": REFERENCE}
+def _account(partner: Partner) -> Account:
+    """Of somebody who has completed a training: another one for each account that there is."""
+    [id] = make_owed(first=1000 * (1 + Account.objects.count()))
+    link([id], payer=partner.pk, numbers=[f"08{id:011}"])
+    return account(id)
 
+
+def _linked(partner: Partner) -> dict[str, Any]:
+    return {"reference": str(_account(partner).pk)}
+
+
+def _sent(partner: Partner) -> dict[str, Any]:
+    """A payout of which the payer has not said yet what became of it."""
+    bank, id = Bank(), _account(partner).registrant_id
+    check(bank, code=partner.pk)
+    make_batch(code=partner.pk)
+    bank.answer_next = [Outcome.UNKNOWN]
+    send(bank, code=partner.pk)
+    return {"reference": payout(id).reference}
+
+
+_NO_REFERENCE = {"reference": "99-1"}
 
 ROWS = [
     Row("GET", "/api/v1/payout-batches/", Scope.PAYOUTS_READ, own=_batch),
     Row("GET", "/api/v1/payout-batches/{batch}/payouts/", Scope.PAYOUTS_READ, own=_batch, absent={"batch": 2**31 - 1}),
-    Row("GET", "/api/v1/payouts/{reference}/", Scope.PAYOUTS_READ, own=_payout, absent={"reference": "18-1"}),
+    Row("GET", "/api/v1/payouts/{reference}/", Scope.PAYOUTS_READ, own=_batch, absent=_NO_REFERENCE),
     Row(
         "POST",
         "/api/v1/payout-results/",
         Scope.PAYOUTS_WRITE,
-        body={"items": [{"reference": REFERENCE, "status": "paid"}]},
+        own=_sent,
+        absent=_NO_REFERENCE,
+        item=lambda of: {"reference": of["reference"], "status": "paid"},
     ),
-    Row("POST", "/api/v1/account-checks/", Scope.ACCOUNTS_CHECK, body={"items": [{"reference": "1", "verdict": "fit"}]}),
+    Row(
+        "POST",
+        "/api/v1/account-checks/",
+        Scope.ACCOUNTS_CHECK,
+        own=_linked,
+        absent={"reference": str(2**40)},
+        item=lambda of: {"reference": of["reference"], "verdict": "fit"},
+    ),
 ]

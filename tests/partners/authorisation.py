@@ -1,14 +1,17 @@
 """Who may do what at partners' own endpoints; other apps have a file of this name and form beside their tests.
 
 A row is for one method of one address of the schema. `test_authorisation.py` asks as nobody, as a partner without the scope, as the
-partner itself, as another partner, and for what does not exist; an endpoint without a row fails.
+partner itself, as another partner, and for what does not exist; an endpoint without a row fails. `test_schemathesis.py` holds what
+the partner itself is answered against the schema.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from django.utils import timezone
+
 from partners import keys
-from partners.models import Address, Event, Partner, Secret
+from partners.models import Address, Attempt, Event, Partner, Secret
 from partners.scopes import Scope
 from partners.webhooks import sealed
 
@@ -20,26 +23,39 @@ class Row(NamedTuple):
     #: The scope that opens it; or "token": every token does, "signed": the older signature, "staff": the office may as well,
     #: "open": whoever comes.
     opened_by: Scope | str
-    #: Makes what the path is about, for this partner, and returns the path's parameters.
+    #: Makes what the call is about, for this partner, and returns the names by which path and items name it. Of an endpoint that
+    #: takes items, it is called for two partners.
     own: Callable[[Partner], dict[str, Any]] = lambda partner: {}
-    #: The parameters of what does not exist; none: the path has no object of a partner's.
+    #: The names of what does not exist; none: neither path nor items name an object of a partner's.
     absent: dict[str, Any] = {}
-    #: What is sent; may be made for the partner.
+    #: Where up to 10,000 items are taken: makes one about what these names name, in which every field stands that is an object.
+    item: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    #: What is sent where no items are taken; may be made for the partner.
     body: Any = None
     #: What the partner itself is answered.
     status: int = 200
+    #: What it is answered when it asks for the same once more, under another key; none: as before.
+    again: int | None = None
     #: What nobody is answered where it is open to whoever comes.
     open_status: int = 200
     #: Makes what there must be before.
     given: Callable[[Partner], Any] = lambda partner: None
     content_type: str = "application/json"
 
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
 
 def _event(partner: Partner) -> dict[str, Any]:
-    event = Event.objects.create(
-        partner=partner, kind="test.happened", sealed=sealed(partner.pk, {}), state=Event.State.DELIVERED
+    """An event that was delivered at the second try, and an older one that is on its way."""
+    waiting, event = (
+        Event.objects.create(partner=partner, kind="test.happened", sealed=sealed(partner.pk, {"n": 1}), **said)
+        for said in ({}, {"state": Event.State.DELIVERED, "attempts": 2, "delivered_at": timezone.now()})
     )
-    return {"event": event.pk}
+    for told in ({"status": None, "reason": "time-out"}, {"status": 204}):
+        Attempt.objects.create(event=event, milliseconds=80, **told)
+    return {"event": event.pk, "waiting": waiting.pk}
 
 
 def _address(partner: Partner) -> None:
@@ -51,9 +67,9 @@ _NO_EVENT = {"event": 2**40}
 
 ROWS = [
     Row("POST", "/api/v1/oauth/token", "open", open_status=400, content_type="application/x-www-form-urlencoded", body=""),
-    Row("GET", "/api/v1/webhooks/", Scope.WEBHOOKS_READ),
+    Row("GET", "/api/v1/webhooks/", Scope.WEBHOOKS_READ, own=_event),
     Row("GET", "/api/v1/webhooks/{event}/", Scope.WEBHOOKS_READ, own=_event, absent=_NO_EVENT),
-    Row("POST", "/api/v1/webhooks/{event}/replay/", Scope.WEBHOOKS_WRITE, own=_event, absent=_NO_EVENT),
+    Row("POST", "/api/v1/webhooks/{event}/replay/", Scope.WEBHOOKS_WRITE, own=_event, absent=_NO_EVENT, again=409),
     Row("GET", "/api/v1/webhooks/address/", Scope.WEBHOOKS_READ, given=_address),
     Row(
         "PUT",

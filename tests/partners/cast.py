@@ -66,6 +66,11 @@ def api(partner: Partner, *scopes: str) -> Api:
     return Api(token_of(partner, *scopes))
 
 
+def an_address() -> str:
+    """From where somebody calls: most likely nobody else does."""
+    return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+
+
 def signed(
     partner: Partner | str,
     method: str = "POST",

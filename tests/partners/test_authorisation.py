@@ -4,111 +4,44 @@ Rows come from `tests/<app>/authorisation.py`.
 """
 
 import json
-from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 from django.apps import apps
-from drf_spectacular.generators import SchemaGenerator
+from django.db import connection
 
 from partners.scopes import Scope
-from tests.partners.authorisation import Row
-from tests.partners.cast import Api, api, make_partner, signed
+from tests.partners.cast import Api, api, make_partner
+from tests.partners.matrix import ROWS, World, by, each, endpoints, with_items
 
 pytestmark = pytest.mark.django_db
 
-ROWS: list[Row] = [
-    row
-    for app in sorted(config.label for config in apps.get_app_configs())
-    if find_spec(f"tests.{app}") and find_spec(f"tests.{app}.authorisation")
-    for row in import_module(f"tests.{app}.authorisation").ROWS
-]
-METHODS = ("get", "post", "put", "patch", "delete")
-
-
-def named(row):
-    return f"{row.method} {row.path}"
-
-
-def endpoints():
-    schema = SchemaGenerator().get_schema(request=None, public=True)
-    return [
-        (method.upper(), path, operation)
-        for path, operations in schema["paths"].items()
-        for method, operation in operations.items()
-        if method in METHODS
-    ]
-
 
 def test_every_endpoint_of_the_schema_has_a_row_and_every_row_an_endpoint():
-    asked = {f"{method} {path}" for method, path, _ in endpoints()}
-    known = [named(row) for row in ROWS]
+    asked = endpoints().keys()
+    known = [row.name for row in ROWS]
 
     assert asked - set(known) == set(), "say who may do this: in tests/<app>/authorisation.py"
     assert set(known) - asked == set()
     assert len(known) == len(set(known))
 
 
+def test_every_endpoint_that_takes_items_says_what_they_are_about():
+    taking = {name for name, endpoint in endpoints().items() if endpoint.item}
+
+    assert taking == {row.name for row in with_items()}, "say what an item names: `own`, `absent`, `item`"
+    assert [row.name for row in with_items() if not row.absent or row.body is not None] == []
+
+
 def test_the_schema_names_the_scope_that_the_row_names():
-    rows = {named(row): row for row in ROWS}
-    for method, path, operation in endpoints():
-        row = rows[f"{method} {path}"]
-        needed = [scope for way in operation.get("security", []) for scope in way.get("token", [])]
+    found = endpoints()
+    for row in ROWS:
         if isinstance(row.opened_by, Scope):
-            assert needed == [row.opened_by], named(row)
+            assert found[row.name].scopes == [row.opened_by], row.name
         elif row.opened_by in ("open", "signed", "token"):
-            assert needed == [], named(row)
+            assert found[row.name].scopes == [], row.name
 
 
 # Asking
-
-
-class World:
-    """A partner whose object it is, and one who has nothing to do with it."""
-
-    def __init__(self, row):
-        self.owner = make_partner("tokopedia", platform=True, provider=True, payer=True)
-        self.stranger = make_partner("bukalapak", platform=True, provider=True, payer=True)
-        self.row = row
-        for partner in (self.owner, self.stranger):
-            row.given(partner)
-        self.params = row.own(self.owner)
-        self.own = self.address(self.params)
-
-    def address(self, params):
-        return self.row.path.format(**params)
-
-    def ask(self, caller, address, partner=None):
-        body = self.row.body(partner or self.owner) if callable(self.row.body) else self.row.body
-        if self.row.method == "GET":
-            return caller.get(address)
-        if self.row.content_type != "application/json":
-            if isinstance(body, dict):
-                return caller.generic(self.row.method, address, *_multipart(body))
-            return caller.generic(self.row.method, address, body or "", self.row.content_type)
-        return caller.generic(self.row.method, address, "" if body is None else json.dumps(body), "application/json")
-
-    def sign(self, partner, address):
-        body = self.row.body(partner) if callable(self.row.body) else self.row.body
-        caller = Api()
-        content = json.dumps(body)
-        return caller.generic(
-            "POST", address, content, "application/json", **signed(partner, "POST", address, content.encode())
-        )
-
-
-def _multipart(body):
-    from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
-
-    return encode_multipart(BOUNDARY, body), MULTIPART_CONTENT
-
-
-def by(*kinds):
-    return [row for row in ROWS if ("scope" if isinstance(row.opened_by, Scope) else row.opened_by) in kinds]
-
-
-def each(rows):
-    return pytest.mark.parametrize("row", [pytest.param(row, id=named(row)) for row in rows])
 
 
 @each(by("scope", "token", "staff", "signed"))
@@ -144,7 +77,7 @@ def test_any_token_of_a_partners_is_enough(row):
         assert world.ask(api(world.owner, scope), world.own).status_code == row.status
 
 
-@each([row for row in by("scope") if row.absent])
+@each([row for row in by("scope") if "{" in row.path])
 def test_anothers_and_what_is_not_there_are_the_same(row):
     world = World(row)
 
@@ -155,7 +88,7 @@ def test_anothers_and_what_is_not_there_are_the_same(row):
     assert theirs.json() == absent.json()
 
 
-@each([row for row in by("scope", "token") if row.method == "GET" and not row.absent])
+@each([row for row in by("scope", "token") if row.method == "GET" and "{" not in row.path])
 def test_a_list_holds_nothing_of_anothers(row):
     world = World(row)
 
@@ -164,8 +97,37 @@ def test_a_list_holds_nothing_of_anothers(row):
     assert str(world.owner.pk) not in json.dumps(theirs)
 
 
+@each(with_items())
+def test_in_items_anothers_and_what_is_not_there_are_the_same_and_nothing_of_anothers_changes(row):
+    world = World(row)
+    before = everything()
+    theirs = row.own(world.stranger)
+    of_theirs = everything() - before
+    assert of_theirs
+
+    items = [row.item(names) for names in (theirs, world.names | row.absent, world.names)]
+    answer = api(world.owner, row.opened_by).post(row.path, {"items": items})
+
+    anothers, absent, own = answer.json()["results"]
+    assert (own["outcome"], anothers["outcome"], anothers["problem"]["status"]) == ("done", "refused", 404)
+    assert anothers | {"index": 1} == absent
+    after = everything()
+    assert of_theirs <= after
+    assert [added for added in after - before - of_theirs if world.stranger.pk in added[1]] == []
+
+
+def everything():
+    """All rows of all tables, as text."""
+    with connection.cursor() as cursor:
+        found = set()
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT row::text FROM {connection.ops.quote_name(table)} row")
+            found |= {(table, text) for (text,) in cursor.fetchall()}
+        return found
+
+
 def test_a_row_about_an_object_says_which_one_is_absent():
-    assert [named(row) for row in ROWS if "{" in row.path and not row.absent and row.opened_by != "open"] == []
+    assert [row.name for row in ROWS if "{" in row.path and not row.absent and row.opened_by != "open"] == []
 
 
 @each(by("signed"))
@@ -225,25 +187,41 @@ def test_an_unknown_parameter_is_refused(row):
     assert list(answer.json()["errors"]) == ["is_admin"]
 
 
-@each(
-    [
-        row
-        for row in by("scope", "token")
-        if isinstance(row.body, dict) and "items" not in row.body and row.content_type == "application/json"
-    ]
-)
+@each([row for row in by("scope", "token") if row.content_type == "application/json" and (row.item or row.body)])
 def test_fields_that_are_not_the_callers_to_set_are_refused(row):
     world = World(row)
-    model_fields = {field.name for app in ("partners", "trainings", "incentives") for field in _fields(app)}
-    extra = sorted(model_fields - set(row.body))
-    body = row.body | dict.fromkeys(extra, 1)
+    body = world.body(world.owner)
+    content = json.dumps(body | not_to_be_set(body))
 
-    answer = api(world.owner, row.opened_by).generic(row.method, world.own, json.dumps(body), "application/json")
+    answer = api(world.owner, row.opened_by).generic(row.method, world.own, content, "application/json")
 
     assert answer.status_code == 400
     # Whether what it does take is right or wrong there: nothing else is taken silently.
-    assert {"is_active", "partner", "state"} - set(row.body) <= set(answer.json()["errors"])
+    assert {"is_active", "partner", "state"} - set(body) <= set(answer.json()["errors"])
 
 
-def _fields(app):
-    return [field for model in apps.get_app_config(app).get_models() for field in model._meta.fields]
+@each(with_items())
+def test_fields_that_are_not_the_callers_to_set_are_refused_in_each_object_of_an_item(row):
+    world, endpoint = World(row), endpoints()[row.name]
+    places = endpoint.objects(endpoint.item)
+    assert () in places
+
+    for place, known in places.items():
+        item, extra = row.item(world.names), not_to_be_set(known)
+        there = item
+        for name in place:
+            there[name] = dict(there[name])
+            there = there[name]
+        there |= extra
+        [result] = api(world.owner, row.opened_by).post(row.path, {"items": [item]}).json()["results"]
+
+        assert result["outcome"] == "refused", place
+        assert result["problem"]["status"] == 400
+        assert result["problem"]["errors"] == {".".join((*place, name)): ["Unknown field."] for name in extra}
+    assert world.ask(api(world.owner, row.opened_by), world.own).json()["results"][0]["outcome"] == "done"
+
+
+def not_to_be_set(known):
+    """The fields of all models that this is about, but for those which are known there."""
+    models = [model for app in ("partners", "trainings", "incentives") for model in apps.get_app_config(app).get_models()]
+    return dict.fromkeys({field.name for model in models for field in model._meta.fields} - set(known), 1)

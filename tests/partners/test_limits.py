@@ -7,7 +7,8 @@ import redis
 from django.conf import settings as django_settings
 
 from partners import limits
-from tests.partners.cast import api, make_partner
+from tests.partners.cast import an_address, api, make_partner
+from tests.processes import wait_until
 
 LOG = "/api/v1/webhooks/"
 
@@ -43,10 +44,10 @@ def test_one_partners_calls_are_not_anothers(settings):
 @pytest.mark.django_db
 def test_strangers_are_counted_by_their_address(settings, client):
     settings.STRANGER_RATE = 1
-    here = {"REMOTE_ADDR": f"10.{secrets.randbelow(255)}.{secrets.randbelow(255)}.{secrets.randbelow(255)}"}
+    here = {"REMOTE_ADDR": an_address()}
 
     assert [client.get("/api/v1/schema/", **here).status_code for _ in range(2)] == [200, 429]
-    assert client.get("/api/v1/schema/", REMOTE_ADDR="10.0.0.1").status_code == 200
+    assert client.get("/api/v1/schema/", REMOTE_ADDR=an_address()).status_code == 200
 
 
 def test_a_forged_address_does_not_help_without_a_proxy(settings):
@@ -55,13 +56,16 @@ def test_a_forged_address_does_not_help_without_a_proxy(settings):
     assert api_settings.NUM_PROXIES == 0, "X-Forwarded-For is believed from a counted chain of proxies only"
 
 
-def counters(url):
-    return limits.Counters(redis.Redis.from_url(url, socket_timeout=0.2, socket_connect_timeout=0.2))
+def counters(url, **options):
+    return limits.Counters(redis.Redis.from_url(url, socket_timeout=0.2, socket_connect_timeout=0.2), **options)
+
+
+def broker():
+    return django_settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
 
 
 def test_all_processes_count_together():
-    url = django_settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-    one, other, who = counters(url), counters(url), secrets.token_hex(8)
+    one, other, who = counters(broker()), counters(broker()), secrets.token_hex(8)
 
     used = [counter.spend(who, 3).used for counter in (one, other, one, other)]
 
@@ -78,11 +82,40 @@ def test_without_redis_each_process_counts_and_more_strictly():
 
 
 def test_an_erased_redis_forgets_and_goes_on():
-    url = django_settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-    counter, who = counters(url), secrets.token_hex(8)
+    counter, who = counters(broker()), secrets.token_hex(8)
     counter.spend(who, 1)
 
-    redis.Redis.from_url(url).script_flush()
-    redis.Redis.from_url(url).delete(f"limit:{who}")
+    redis.Redis.from_url(broker()).script_flush()
+    redis.Redis.from_url(broker()).delete(f"limit:{who}")
 
     assert counter.spend(who, 1).used == 1
+
+
+def test_when_the_window_is_over_all_is_given_back():
+    counter, who = counters(broker(), window=0.2), secrets.token_hex(8)
+    assert [counter.spend(who, 1).allowed for _ in range(2)] == [True, False]
+
+    wait_until(lambda: counter.spend(who, 1, calls=0).left > 0, seconds=10, what="the window is over")
+
+    assert counter.spend(who, 1).allowed
+
+
+def test_so_it_is_without_redis():
+    clock = [1_000_000.0]
+    alone, shorter = (counters("redis://127.0.0.1:1/0", window=window, clock=lambda: clock[0]) for window in (60, 6))
+    assert [[counter.spend("somebody", 4).allowed for _ in range(2)] for counter in (alone, shorter)] == [[True, False]] * 2
+
+    clock[0] += 10
+
+    assert [counter.spend("somebody", 4).allowed for counter in (alone, shorter)] == [False, True]
+
+
+@pytest.mark.parametrize("url", ["broker", "nowhere"])
+def test_to_look_spends_nothing(url):
+    counter, who = counters(broker() if url == "broker" else "redis://127.0.0.1:1/0"), secrets.token_hex(8)
+
+    before = [counter.spend(who, 8, calls=0).used for _ in range(3)]
+    counter.spend(who, 8)
+
+    assert before == [0, 0, 0]
+    assert counter.spend(who, 8, calls=0).used == 1

@@ -86,6 +86,13 @@ def test_an_unknown_client_gets_nothing(client, id):
     assert ask(client, id, "secret").status_code == 401
 
 
+@pytest.mark.parametrize("header", ["Basic", "Basic ", "Basic é", "Basic !", "Basic b25seQ==", "Basic /w==", "Bearer x"])
+def test_a_header_that_says_no_client_is_none(client, header):
+    answer = send(client, {"grant_type": "client_credentials"}, HTTP_AUTHORIZATION=header)
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
 def test_no_other_way_leads_to_a_token(client):
     id, secret = credentials("purchases:read")
 
