@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from foundation.pg import array
 from foundation.work import enqueue
-from incentives import gating
+from incentives import checking, gating
 from incentives.holding import Held, hold
 from incentives.models import UNPAID, Batch, Block, Payout
 from incentives.payers import PAYERS, queue
@@ -27,13 +27,14 @@ LARGEST, BLOCK = 100_000, 2000
 
 S = Payout.State
 
-#: Due, unpaid, no gate shut, in no batch, nothing left over with a payer, and an account of this payer that is fit.
+#: Due, unpaid, no gate shut, in no batch, nothing left over with a payer, and an account of which this payer has said that it is
+#: fit, not too long ago.
 _RIPE = f"""
     FROM incentives_obligation obligation JOIN incentives_account account
         ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
     WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
       AND obligation.batch_id IS NULL AND obligation.due_at <= %(at)s
-      AND account.payer = %(payer)s AND account.checked_at IS NOT NULL AND account.gate = 0
+      AND account.payer = %(payer)s AND account.checked_at > %(checked_since)s AND account.gate = 0
       AND NOT EXISTS (
           SELECT 1 FROM incentives_leftover leftover
           WHERE leftover.obligation_id = obligation.id AND leftover.settled_at IS NULL
@@ -48,9 +49,10 @@ class Ripe(NamedTuple):
     rupiah: int
 
 
-def ripe(payer: str, *, at: datetime) -> Ripe:
+def ripe(payer: str, *, at: datetime, due_by: datetime | None = None) -> Ripe:
+    """What could be paid at this instant; `due_by`: of what was due earlier only."""
     with connection.cursor() as cursor:
-        told: dict[str, Any] = {"at": at, "payer": payer}
+        told: dict[str, Any] = {"at": due_by or at, "payer": payer, "checked_since": checking.counts_since(at)}
         cursor.execute(f"SELECT count(*), coalesce(sum(obligation.amount), 0)::bigint {_RIPE}", told)
         return Ripe._make(cursor.fetchone())
 
@@ -66,6 +68,7 @@ def propose(payer: str, *, by: User, at: datetime, limit: int = LARGEST, of: Ite
         told: dict[str, Any] = {
             "at": at,
             "payer": payer,
+            "checked_since": checking.counts_since(at),
             "limit": min(limit, LARGEST),
             "of": None if of is None else array(of),
         }

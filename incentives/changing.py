@@ -1,11 +1,12 @@
 """Changing the account or the phone: with a code to the phone of before, or, when that is lost, after a time in which to object.
 
 What a phone or a code proves is found out above us: a `proof` is called in the transaction, before the person is held, and says
-whether it was right. Payouts that are in a batch keep their account.
+whether it was right. So is what a code to a lost phone is worth: nothing, once another phone takes its place (`void`). Payouts that
+are in a batch keep their account.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 from typing import NamedTuple
 
@@ -29,11 +30,10 @@ from registrations.person import Person, phone_digest
 from registrations.stages import Stage
 
 Proof = Callable[[], bool]
+Void = Callable[[Sequence[int]], None]
 
 #: So many changes take effect in one transaction.
 BATCH = 200
-#: A code to a phone lives no longer than this, the time on its way included.
-CODE_LIVES = timedelta(minutes=10)
 
 
 class Outcome(Enum):
@@ -67,7 +67,7 @@ _AS_LINKED = {
 def change(registrant_id: int, payer: str, number: str, *, proof: Proof, at: datetime) -> Outcome:
     """Put another account in the place of somebody's present one; `proof`: a fresh code to their phone was right."""
     with transaction.atomic():
-        if not proof() or _may_be_of_the_old_phone(registrant_id, at):
+        if not proof():
             return Outcome.NOT_PROVEN
         standing = _held(registrant_id)
         if standing is None:
@@ -76,12 +76,6 @@ def change(registrant_id: int, payer: str, number: str, *, proof: Proof, at: dat
         if outcome is Outcome.CHANGED:
             notices.tell([(Kind.ACCOUNT_CHANGED, standing.open(), 0)], by_sms=True)
     return outcome
-
-
-def _may_be_of_the_old_phone(registrant_id: int, at: datetime) -> bool:
-    """Whether a code that is live now may have gone to a phone that was lost: another has just taken its place, without its codes."""
-    just_now = (at - CODE_LIVES, at)
-    return AccountChange.objects.filter(registrant_id=registrant_id, done_at__range=just_now).exists()
 
 
 def _held(registrant_id: int) -> Standing | None:
@@ -105,7 +99,7 @@ def _replace(wanted: Link) -> Outcome:
 def change_phone(registrant_id: int, phone: str, *, proof: Proof, at: datetime) -> Outcome:
     """Put another phone (E.164) in the place of somebody's present one; `proof`: codes to the present and to the new one were right."""
     with transaction.atomic():
-        if not proof() or _may_be_of_the_old_phone(registrant_id, at):
+        if not proof():
             return Outcome.NOT_PROVEN
         standing = _held(registrant_id)
         if standing is None:
@@ -229,10 +223,16 @@ def cancel(registrant_id: int, *, at: datetime) -> bool:
     return bool(waiting.update(cancelled_at=at))
 
 
-def take_effect(*, at: datetime, size: int = BATCH) -> int:
-    """Make changes whose waiting time is over; return how many were looked at. Each run is one transaction: run it until 0."""
+def take_effect(*, at: datetime, void: Void, size: int = BATCH) -> int:
+    """Make changes whose waiting time is over; return how many were looked at. Each run is one transaction: run it until 0.
+
+    `void` is told first whose phones are about to change: from then on their codes are worth nothing, on whatever phone they are or
+    on their way to it, and until the transaction ends these people get no new ones.
+    """
     with transaction.atomic():
         due = _due(at, size)
+        # The codes before the persons: whoever types one at this moment takes the two in the same order.
+        void([registrant_id for _id, registrant_id, _sealed in due])
         for id, registrant_id, sealed in due:
             wanted = Wanted._make(orjson.loads(unseal(sealed, _place(registrant_id))))
             made = _make(registrant_id, wanted, at)

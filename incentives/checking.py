@@ -1,4 +1,5 @@
-"""Whether an account is fit to be paid into: its payer is asked, and asked again when somebody has put right what was wrong."""
+"""Whether an account is fit to be paid into: its payer is asked, and asked again when somebody has put right what was wrong, or
+when its answer is too old to be paid by."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,15 +11,15 @@ from django.utils import timezone
 
 from foundation.pg import array
 from foundation.work import Claim, Item, work_off
-from incentives import gating
+from incentives import gating, terms
 from incentives.gates import Gate
 from incentives.holding import hold
 from incentives.linking import ask_payers
-from incentives.models import State
+from incentives.models import UNPAID, State
 from incentives.numbers import open_number
 from incentives.payers import PAYERS, check_queue, service
 from incentives.payout import Payer, Query, Verdict
-from incentives.terms import ITEMS, LAST_ITEM, TERMS
+from incentives.terms import ITEMS, LAST_ITEM
 from registrations import ladder
 from registrations.stages import Stage
 
@@ -26,6 +27,8 @@ Clock = Callable[[], datetime]
 
 #: A payer is asked again about an account no sooner than this.
 PAUSE = timedelta(minutes=10)
+#: For what is due within this time, an answer that counts no more is asked for anew.
+AHEAD = timedelta(days=3)
 
 
 def check_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.now) -> int:
@@ -71,27 +74,28 @@ def _unchecked(code: str, items: Sequence[Item]) -> list[_Account]:
 
 def _queries(code: str, accounts: Sequence[_Account], *, due_by: datetime) -> list[Query]:
     ids = [account.registrant_id for account in accounts]
-    people, due = ladder.standing(ids, Stage.SELECTED, or_above=True), _due(ids, due_by)
-    monthly = TERMS[-1].monthly
+    people, owed = ladder.standing(ids, Stage.SELECTED, or_above=True), _owed(ids, due_by)
+    # Nothing is owed yet to who completes a first training from now on: what will be, goes by the terms in force.
+    monthly = terms.of(due_by).monthly
     queries = []
     for id, _revision, registrant_id, digest, sealed in accounts:
         if registrant_id in people:
             person = people[registrant_id].open()
             number = open_number(sealed, payer=code, registrant_id=registrant_id, digest=digest)
-            # Several months may be due together; before any is, the first one will be.
-            queries.append(Query(str(id), number, person.nik, person.phone, max(due.get(registrant_id, 0), monthly)))
+            queries.append(Query(str(id), number, person.nik, person.phone, owed.get(registrant_id, monthly)))
     return queries
 
 
-def _due(registrant_ids: Sequence[int], by: datetime) -> dict[int, int]:
-    """Rupiah that are due to these people by then and not paid."""
+def _owed(registrant_ids: Sequence[int], by: datetime) -> dict[int, int]:
+    """Rupiah that come to these people at once: all that is due by then and not paid, or the largest one that will be."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT person.id, due.rupiah FROM unnest(%s::bigint[]) AS person (id), LATERAL (
-                SELECT sum(own.amount)::bigint AS rupiah FROM incentives_obligation own
+                SELECT greatest(sum(own.amount) FILTER (WHERE own.due_at <= %s), max(own.amount))::bigint AS rupiah
+                FROM incentives_obligation own
                 WHERE own.id BETWEEN person.id * {ITEMS} + 1 AND person.id * {ITEMS} + {LAST_ITEM}
-                  AND own.state <> {State.PAID} AND own.due_at <= %s
+                  AND own.state <> {State.PAID}
             ) AS due
             WHERE due.rupiah IS NOT NULL
             """,
@@ -179,6 +183,44 @@ def reopen(accounts: Sequence[tuple[str, int]]) -> None:
             [array(id for _, id in accounts)],
         )
         ask_payers(cursor.fetchall())
+
+
+def counts_since(at: datetime) -> datetime:
+    """Later than this must a payer have said that an account is fit, for somebody to be paid into it at this instant."""
+    return at - terms.of(at).check_lives
+
+
+def recheck(*, at: datetime, size: int) -> int:
+    """Have payers asked again about fit accounts of which they have said nothing for too long, and into which something is to be
+    paid soon; return how many were looked at. Each run is one transaction: run it until 0.
+
+    While a payer is asked, nothing is paid; no gate is written, for none was shut.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT account.registrant_id, account.id FROM incentives_obligation obligation
+            JOIN incentives_account account
+                ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
+            WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
+              AND obligation.batch_id IS NULL AND obligation.due_at <= %s
+              AND account.gate = 0 AND account.checked_at <= %s
+            LIMIT %s
+            """,
+            [at + AHEAD, counts_since(at), size],
+        )
+        found = dict(cursor.fetchall())
+        hold(found)
+        cursor.execute(
+            # Looked at once more, now that nobody else can ask.
+            """
+            SELECT payer, id FROM incentives_account
+            WHERE id = ANY (%s::bigint[]) AND ended_at IS NULL AND gate = 0 AND checked_at <= %s
+            """,
+            [array(found.values()), counts_since(at)],
+        )
+        reopen(cursor.fetchall())
+    return len(found)
 
 
 class Told(NamedTuple):

@@ -10,11 +10,12 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Mod, Now
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from incentives.gates import Gate
-from incentives.terms import ITEMS
+from incentives.terms import FIRST_SURVEY, ITEMS
 
 
 class Account(models.Model):
@@ -64,6 +65,9 @@ class State(models.IntegerChoices):
 #: Another attempt may follow.
 UNPAID = (State.OPEN, State.REVERSED, State.FAILED)
 
+#: Of obligations: those of surveys.
+IS_SURVEY = Q(GreaterThanOrEqual(Mod(F("id"), ITEMS), FIRST_SURVEY))
+
 
 class ObligationQuerySet(models.QuerySet["Obligation"]):
     def of(self, registrant_ids: Sequence[int]) -> Self:
@@ -96,7 +100,10 @@ class Obligation(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("due_at", "id", name="to_be_paid", condition=Q(state__in=UNPAID, gate=Gate.NONE, batch_id=None))
+            models.Index("due_at", "id", name="to_be_paid", condition=Q(state__in=UNPAID, gate=Gate.NONE, batch_id=None)),
+            models.Index(
+                fields=["state", "gate", "due_at", "id"], name="answered_surveys", include=["amount"], condition=IS_SURVEY
+            ),
         ]
         constraints = [
             models.CheckConstraint(name="obligation_amount", condition=Q(amount__gt=0)),

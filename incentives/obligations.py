@@ -1,6 +1,6 @@
 """What is owed: opened with the first completed training, a month's incentive for each of four months."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection
@@ -10,24 +10,24 @@ from foundation.pg import array, instants, timestamptz
 from foundation.work import Claim, work_off
 from incentives import gating, terms
 from incentives.holding import hold
-from incentives.terms import ITEMS
+from incentives.terms import ITEMS, TERMS, Terms
 
 Clock = Callable[[], datetime]
 
 
-def open_batch(*, size: int, clock: Clock = timezone.now) -> int:
+def open_batch(*, size: int, clock: Clock = timezone.now, rows: Sequence[Terms] = TERMS) -> int:
     """Open the incentives of one batch of people who have completed their first training; return how many were in hand."""
-    return work_off("obligations", size=size, service=None, act=lambda claim: _open(claim, clock))
+    return work_off("obligations", size=size, service=None, act=lambda claim: _open(claim, clock, rows))
 
 
-def _open(claim: Claim, clock: Clock) -> int:
+def _open(claim: Claim, clock: Clock, rows: Sequence[Terms]) -> int:
     with claim.settling():
         now = clock()
-        open_for({item.subject: item.instant or now for item in claim.items}, at=now)
+        open_for({item.subject: item.instant or now for item in claim.items}, at=now, rows=rows)
     return len(claim.items)
 
 
-def open_for(completions: Mapping[int, datetime], *, at: datetime) -> set[int]:
+def open_for(completions: Mapping[int, datetime], *, at: datetime, rows: Sequence[Terms] = TERMS) -> set[int]:
     """Open the monthly incentives of people who completed their first training at these instants, and see which gate is shut.
 
     Return for whom they were opened: whoever has them already keeps them as they are. In a transaction.
@@ -35,10 +35,10 @@ def open_for(completions: Mapping[int, datetime], *, at: datetime) -> set[int]:
     held = hold(completions)
     found = gating.gates_of(held)
     opened: set[int] = set()
-    by_terms: dict[terms.Terms, dict[int, datetime]] = {}
+    by_terms: dict[Terms, dict[int, datetime]] = {}
     for id, completed_at in completions.items():
         if id in found:
-            by_terms.setdefault(terms.of(completed_at), {})[id] = completed_at
+            by_terms.setdefault(terms.of(completed_at, rows), {})[id] = completed_at
     for rules, of in by_terms.items():
         opened |= _insert(rules, of, found)
     gating.write_on_obligations({id: gate for id, gate in found.items() if id not in opened})
@@ -46,7 +46,7 @@ def open_for(completions: Mapping[int, datetime], *, at: datetime) -> set[int]:
     return opened
 
 
-def _insert(rules: terms.Terms, completions: Mapping[int, datetime], found: Mapping[int, int]) -> set[int]:
+def _insert(rules: Terms, completions: Mapping[int, datetime], found: Mapping[int, int]) -> set[int]:
     items = list(rules.monthly_items())
     with connection.cursor() as cursor:
         # Months are Jakarta's: who completes on the 31st is paid on the last day of a shorter month.

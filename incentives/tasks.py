@@ -7,7 +7,7 @@ from django.conf import settings
 
 from foundation import pg, services
 from foundation.batches import SECONDS, works_off
-from incentives import changing, checking, gating, hearing, ledger, notices, obligations, sending
+from incentives import checking, gating, hearing, ledger, notices, obligations, sending
 from incentives.payers import PAYERS, check_queue, queue, service
 
 
@@ -52,9 +52,9 @@ def fold() -> None:
     ledger.fold()
 
 
-@shared_task(name="incentives.changes")
-def take_effect() -> None:
-    """Changes whose waiting time is over, by the database's clock: some seconds' worth, and the rest the next time."""
+@shared_task(name="incentives.recheck")
+def recheck() -> None:
+    """Have payers asked again about accounts before these are paid into: some seconds' worth, and the rest the next time."""
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end and changing.take_effect(at=pg.now()):
+    while time.monotonic() < end and checking.recheck(at=pg.now(), size=settings.BATCH_SIZE):
         pass

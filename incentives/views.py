@@ -1,7 +1,7 @@
 """What a recipient sees of the incentives: the account they go to, each of them, and the one thing that blocks it."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,7 +15,7 @@ from incentives.gates import Actor, Gate
 from incentives.models import State
 from incentives.payers import PAYERS
 from incentives.statement import Line, Statement
-from incentives.surveys import Window
+from incentives.terms import Terms
 from registrations import ladder
 from registrations.inputs import mask_phone
 from registrations.models import Registrant
@@ -43,10 +43,10 @@ def account_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
     told = statement.of(registrant.pk)
     if told.account is None and not found.ended_at:
         return redirect("link_account")
-    return render(request, "registrants/account.html", _of_account(told, found, now))
+    return render(request, "registrants/account.html", _of_account(registrant, told, found, now))
 
 
-def _of_account(told: Statement, found: Membership, now: datetime, **more: Any) -> dict[str, Any]:
+def _of_account(registrant: Registrant, told: Statement, found: Membership, now: datetime, **more: Any) -> dict[str, Any]:
     account = told.account
     return {
         "membership": found,
@@ -54,11 +54,16 @@ def _of_account(told: Statement, found: Membership, now: datetime, **more: Any) 
         "is_wallet": account is not None and PAYERS[account.payer].is_wallet,
         "change": told.change,
         "Gate": Gate,
-        "monthly": terms.of(now).monthly,
-        "phone_masked": _phone_of(told.registrant_id),
+        "monthly": _rules(registrant, now).monthly,
+        "phone_masked": _phone_of(registrant.pk),
         "waits_for_us": account is not None and account.checked_at is None,
         **more,
     }
+
+
+def _rules(registrant: Registrant, now: datetime) -> Terms:
+    """The terms that hold for somebody: of the day of their first completed training; before that, those in force now."""
+    return terms.of(registrant.training_completed_at or now)
 
 
 def _phone_of(registrant_id: int) -> str:
@@ -117,7 +122,7 @@ def check_again(request: HttpRequest, registrant: Registrant) -> HttpResponse:
         return redirect("account")
     told = statement.of(registrant.pk)
     last = told.account.checked_at if told.account else None
-    context = _of_account(told, found, now, not_before=(last or now) + checking.PAUSE)
+    context = _of_account(registrant, told, found, now, not_before=(last or now) + checking.PAUSE)
     return render(request, "registrants/account.html", context, status=409)
 
 
@@ -132,14 +137,6 @@ def stop_change(request: HttpRequest, registrant: Registrant) -> HttpResponse:
 # The incentives
 
 
-class Survey(NamedTuple):
-    """A survey as its owner sees it."""
-
-    window: Window
-    #: `answered`, `open`, `to come`, `over`.
-    state: str
-
-
 @require_safe
 @signed_in
 def incentives_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
@@ -149,12 +146,12 @@ def incentives_page(request: HttpRequest, registrant: Registrant) -> HttpRespons
     if found is None:
         return redirect("status")
     told = statement.of(registrant.pk)
-    rules = terms.of(now)
+    rules = _rules(registrant, now)
     context = {
         "membership": found,
         "months": [line for line in told.lines if not line.is_survey],
         "paid_surveys": [line for line in told.lines if line.is_survey],
-        "surveys": _surveys(told, now),
+        "surveys": told.surveys_at(now),
         "account": told.account,
         "waits": _waits(told),
         "gate": _gate(told.lines),
@@ -188,25 +185,12 @@ def _waits(told: Statement) -> bool:
     return told.account is not None and told.account.checked_at is None
 
 
-def _surveys(told: Statement, now: datetime) -> list[Survey]:
-    answered = {line.number for line in told.lines if line.is_survey}
-    return [Survey(window, _state_of(window, answered, now)) for window in told.surveys]
-
-
-def _state_of(window: Window, answered: set[int], now: datetime) -> str:
-    if window.survey in answered:
-        return "answered"
-    if now < window.opens_at:
-        return "to come"
-    return "open" if now < window.closes_at else "over"
-
-
 @signed_in
 def survey_page(request: HttpRequest, registrant: Registrant, survey: int) -> HttpResponse:
     """Three questions; whoever answers in time is paid for it."""
     now = pg.now()
     told = statement.of(registrant.pk)
-    found = next((one for one in _surveys(told, now) if one.window.survey == survey), None)
+    found = next((one for one in told.surveys_at(now) if one.window.survey == survey), None)
     if found is None:
         raise Http404
     if found.state != "open":
@@ -215,10 +199,11 @@ def survey_page(request: HttpRequest, registrant: Registrant, survey: int) -> Ht
     if form.is_valid():
         surveys.answer([surveys.Answer(registrant.pk, survey, now, told=form.cleaned_data)])
         return redirect("incentives")
+    rules = _rules(registrant, now)
     context = {
         "form": form,
         "survey": found,
-        "amount": terms.of(now).survey,
-        "within": terms.of(now).survey_paid_within.days,
+        "amount": rules.survey,
+        "within": rules.survey_paid_within.days,
     }
     return render(request, "registrants/survey.html", context, status=422 if form.is_bound else 200)

@@ -20,7 +20,8 @@ from registrations.forms import BirthDateField, CleanField, PageForm, PhoneForm
 from registrations.inputs import mask_phone
 from registrations.models import Registrant
 from registrations.nik import parse_kk, parse_nik
-from registrations.session import signed_in
+from registrations.person import phone_digest
+from registrations.session import sign_in_as, signed_in
 from verification import codes, phone, signin
 from waves.mine import membership
 
@@ -202,7 +203,11 @@ def change_phone_code(request: HttpRequest, registrant: Registrant) -> HttpRespo
     if form.is_valid():
         outcome = _change(registrant, wanted, form)
         match outcome:
-            case Outcome.CHANGED | Outcome.ALREADY | Outcome.ASKED | Outcome.NOT_A_RECIPIENT:
+            case Outcome.CHANGED:
+                # Browsers that the phone of before has signed in are signed out by this; in this one, the new phone was shown, too.
+                sign_in_as(request, registrant.pk, phone=phone_digest(wanted.phone))
+                return redirect("account")
+            case Outcome.ALREADY | Outcome.ASKED | Outcome.NOT_A_RECIPIENT:
                 return redirect("account")
             case Outcome.NOT_PROVEN if isinstance(form, LostPhoneForm):
                 form.add_error(

@@ -1,4 +1,4 @@
-"""The simulation's own memory, and what people of the office have done."""
+"""The simulation's own memory, and what people of the office have done, and may do."""
 
 from django.conf import settings
 from django.db import models
@@ -27,7 +27,8 @@ class Run(models.Model):
 
 
 class Deed(models.Model):
-    """Something that somebody of the office has done with money or keys: written in the transaction that does it, never changed."""
+    """Something that somebody of the office has done with money, keys or personal data: written in the transaction that does it,
+    never changed."""
 
     class Name(models.TextChoices):
         BATCH_PROPOSED = "batch_proposed", _("Batch proposed")
@@ -43,11 +44,13 @@ class Deed(models.Model):
         CLIENT_REVOKED = "client_revoked", _("Credentials revoked")
         SECRET_DRAWN = "secret_drawn", _("Secret drawn")
         EVENTS_REPLAYED = "events_replayed", _("Events told again")
+        PERSON_LOOKED_UP = "person_looked_up", _("Person looked up")
+        PERSON_SHOWN = "person_shown", _("Person shown in full")
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(db_default=Now())
     name = models.CharField(max_length=20, choices=Name)
-    #: With what: `batch 12`, `partner bni`.
+    #: With what: `batch 12`, `partner bni`, `registrant 7`.
     about = models.CharField(max_length=60)
     #: What exactly, and why.
     told = models.TextField(blank=True)
@@ -57,6 +60,11 @@ class Deed(models.Model):
     class Meta:
         ordering = ["-pk"]
         indexes = [models.Index(fields=["about", "-id"], name="deeds_about")]
+        # What not everybody of the office may do.
+        permissions = [
+            ("look_up_people", "May look people up; personal data are masked"),
+            ("see_personal_data", "May see the personal data of people whom they look up in full"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} of {self.about}"

@@ -130,6 +130,8 @@ class Balance(NamedTuple):
     granted: int
     spent: int
     left: int
+    #: Not spent in time, and back in the treasury.
+    returned: int
     platforms: list[PlatformLine]
 
 
@@ -139,6 +141,7 @@ class Details(NamedTuple):
     together: PayerLine
     #: What is due and behind no gate.
     due: list[figures.Due]
+    surveys: list[figures.Survey]
     balance: Balance
 
 
@@ -146,13 +149,15 @@ def details() -> Details:
     """The incentives by payer, and the training balance by platform."""
     found = figures.by_payer()
     lines = [_of_payer(name, found.get(code, {})) for code, name in _payers()]
+    at = pg.now()
     sums = [[line.states[number] for line in lines] for number in range(len(State))]
     together = [Sum(sum(each.obligations for each in column), sum(each.rupiah for each in column)) for column in sums]
     return Details(
         list(State),
         lines,
         PayerLine(_("All"), together, sum(line.rupiah for line in lines)),
-        figures.due(at=pg.now()),
+        figures.due(at=at),
+        figures.surveys(at=at),
         _balance(accounts.totals()),
     )
 
@@ -173,7 +178,7 @@ def _balance(totals: accounts.Totals) -> Balance:
         PlatformLine(names.get(code, code), code, rupiah, rupiah / (spent or 1))
         for code, rupiah in sorted(totals.taken.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
-    return Balance(totals.granted, spent, totals.left, platforms)
+    return Balance(totals.granted, spent, totals.left, totals.returned, platforms)
 
 
 @require_safe
@@ -287,6 +292,23 @@ def figures_json(request: HttpRequest) -> HttpResponse:
                     }
                     for line in more.due
                 ],
+                "surveys": [
+                    {
+                        "survey": line.number,
+                        **{
+                            name: {"obligations": sum.obligations, "rupiah": sum.rupiah}
+                            for name, sum in (
+                                ("answered", line.answered),
+                                ("paid", line.paid),
+                                ("blocked", line.blocked),
+                                ("in_time", line.in_time),
+                                ("overdue", line.overdue),
+                            )
+                        },
+                        "missed_by_people": line.missed,
+                    }
+                    for line in more.surveys
+                ],
                 "payers": [
                     {
                         "payer": code or None,
@@ -302,6 +324,7 @@ def figures_json(request: HttpRequest) -> HttpResponse:
                 "granted": more.balance.granted,
                 "spent": more.balance.spent,
                 "left": more.balance.left,
+                "returned": more.balance.returned,
                 "platforms": [{"platform": line.code, "rupiah": line.rupiah} for line in more.balance.platforms],
             },
         }
@@ -328,11 +351,21 @@ def _rows(money: Money, more: Details) -> Iterable[list[Cell]]:
     for waiting in more.due:
         who = str(waiting.wait.who.label)
         yield [_("Due"), str(waiting.wait.label), who, waiting.people, waiting.obligations, waiting.rupiah]
+    for survey in more.surveys:
+        name = _("Survey %(number)s") % {"number": survey.number}
+        yield [_("Survey answered"), name, "", None, *survey.answered]
+        yield [_("Survey overdue"), name, "", None, *survey.overdue]
+        yield [_("Survey missed"), name, "", survey.missed, None, None]
     for payer in more.payers:
         for state, sum in zip(more.states, payer.states, strict=True):
             yield [_("By payer"), f"{payer.name}: {state.label}", "", None, *sum]
     balance = more.balance
-    for label, rupiah in ((_("Granted"), balance.granted), (_("Spent"), balance.spent), (_("Left"), balance.left)):
+    for label, rupiah in (
+        (_("Granted"), balance.granted),
+        (_("Spent"), balance.spent),
+        (_("Left"), balance.left),
+        (_("Back to the treasury"), balance.returned),
+    ):
         yield [_("Training balance"), label, "", None, None, rupiah]
     for platform in balance.platforms:
         yield [_("Training balance by platform"), platform.name, "", None, None, platform.rupiah]

@@ -1,11 +1,13 @@
 from django.urls import path
 
-from prakerja import batch_pages, money_pages, partner_pages, reconciliation_pages
+from prakerja import batch_pages, money_pages, partner_pages, person_pages, reconciliation_pages, survey_pages
 
 urlpatterns = [
     path("uang/", money_pages.money_page, name="office_money"),
     path("uang/rincian/", money_pages.details_page, name="office_money_details"),
     path("uang/hitung-ulang/", money_pages.recount_page, name="office_recount"),
+    path("uang/survei/", survey_pages.surveys_page, name="office_surveys"),
+    path("uang/orang/", person_pages.person_page, name="office_person"),
     path("uang/angka.csv", money_pages.figures_csv, name="office_money_csv"),
     path("uang/angka.json", money_pages.figures_json, name="office_money_json"),
     path("uang/batch/", batch_pages.batches_page, name="office_batches"),

@@ -362,9 +362,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "write draws": {"task": "draws.write", "schedule": 60.0, "options": {"expires": 60}},
     "warn": {"task": "recipients.warn", "schedule": 600.0, "options": {"expires": 600}},
     "revoke": {"task": "recipients.revoke", "schedule": 30.0, "options": {"expires": 30}},
+    "return balances": {"task": "balances.return", "schedule": 600.0, "options": {"expires": 600}},
     "forget tokens": {"task": "tokens.forget", "schedule": 3600.0, "options": {"expires": 3600}},
     "fold incentives": {"task": "incentives.fold", "schedule": 5.0, "options": {"expires": 5}},
     "account changes": {"task": "incentives.changes", "schedule": 60.0, "options": {"expires": 60}},
+    # Among the work that a simulation keeps for itself until it is over: its accounts are old by our clock.
+    "account checks": {"task": "incentives.recheck", "schedule": 600.0, "options": {"queue": "gates", "expires": 600}},
     "forget sign-in links": {"task": "sign_in_links.forget", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

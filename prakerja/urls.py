@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pmo/sk/<int:decree>/daftar/", recipient_pages.take_list, name="office_list"),
     path("pmo/gelombang/<int:number>/", wave_pages.wave_page, name="office_wave"),
     path("pmo/gelombang/<int:number>/ubah/", wave_pages.change, name="office_change"),
+    path("pmo/gelombang/<int:number>/aturan/", wave_pages.change_rules, name="office_change_rules"),
     path("pmo/gelombang/<int:number>/minta/", wave_pages.ask, name="office_ask"),
     path("pmo/gelombang/<int:number>/putuskan/<int:act>/", wave_pages.decide, name="office_decide"),
     path("pmo/", include("prakerja.money_urls")),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
@@ -98,6 +98,10 @@ def clerks() -> tuple[User, User]:
         if not User.objects.filter(username=name).exists():
             User.objects.create_user(name, password=PASSWORD, is_staff=True)
     maker, checker = (User.objects.get(username=name) for name in CLERKS)
+    permissions = {one.codename: one for one in Permission.objects.filter(content_type__app_label="prakerja")}
+    for clerk in (maker, checker):
+        clerk.user_permissions.add(permissions["look_up_people"])
+    checker.user_permissions.add(permissions["see_personal_data"])
     return maker, checker
 
 
@@ -324,7 +328,7 @@ def pay(id: int, *, at: datetime) -> str:
         due = _due(id, at)
         if due is None:
             raise NotNow(_("Nothing is due that could be paid now."))
-        before = batching.ripe(due.payer, at=due.obligations[0].due_at - timedelta(microseconds=1)).payouts
+        before = batching.ripe(due.payer, at=at, due_by=due.obligations[0].due_at - timedelta(microseconds=1)).payouts
         if before > batching.LARGEST:
             told = {"payouts": number(before), "payer": PAYERS[due.payer].name}
             raise NotNow(_("%(payouts)s payouts of %(payer)s were due before: have the office pay them first.") % told)

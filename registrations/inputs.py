@@ -268,6 +268,11 @@ def clean_birth_date(born: date, today: date) -> date:
 # Masks: enough for the owner to recognise, too little for anybody else to use ----------------------------------------
 
 
+def mask_name(name: str) -> str:
+    """`Siti Rahmawati` -> `S*** R***`."""
+    return " ".join(f"{word[0]}***" for word in name.split())
+
+
 def mask_email(email: str) -> str:
     """`siti@gmail.com` -> `s***i@g***.com`. The suffix stays, the rest of the domain may name an employer."""
     local, at, domain = email.rpartition("@")

@@ -102,6 +102,14 @@ class Registrant(models.Model):
     studying = models.BooleanField()
 
     class Meta:
+        indexes = [
+            # Nothing but the last climb changes it, so it leaves all others cheap.
+            models.Index(
+                fields=["incentive_received_at", "id"],
+                name="first_incentives",
+                condition=Q(incentive_received_at__isnull=False),
+            )
+        ]
         constraints = [
             models.CheckConstraint(name="rungs", condition=_every_rung_below_has_its_timestamp()),
             models.CheckConstraint(

@@ -65,25 +65,28 @@ class Totals(NamedTuple):
     granted: int
     #: On the registrants' balances.
     left: int
+    #: Not spent in time, and back with the programme.
+    returned: int
     #: What the platforms have taken, by their code.
     taken: dict[str, int]
 
 
 def totals() -> Totals:
-    """Where the training balance of all recipients is now: granted is left plus taken."""
+    """Where the training balance of all recipients is now: granted is left, returned and taken together."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT (SELECT coalesce(sum(amount), 0) FROM trainings_transfer WHERE kind = 1),
-                   (SELECT coalesce(sum(balance), 0) FROM trainings_balance)
+                   (SELECT coalesce(sum(balance), 0) FROM trainings_balance),
+                   (SELECT coalesce(sum(amount), 0) FROM trainings_transfer WHERE kind = 4)
             """
         )
-        granted, left = cursor.fetchone()
+        granted, left, returned = map(int, cursor.fetchone())
         cursor.execute(
             """
             SELECT platform_id, sum(CASE kind WHEN 2 THEN amount ELSE -amount::bigint END)
             FROM trainings_transfer JOIN trainings_training training ON training.id = -least(debit, credit)
-            WHERE kind > 1 GROUP BY 1
+            WHERE kind IN (2, 3) GROUP BY 1
             """
         )
-        return Totals(int(granted), int(left), {platform: int(amount) for platform, amount in cursor.fetchall()})
+        return Totals(granted, left, returned, {platform: int(amount) for platform, amount in cursor.fetchall()})

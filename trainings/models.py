@@ -173,6 +173,7 @@ class Transfer(models.Model):
         GRANT = 1, _("Training balance")
         PURCHASE = 2, _("Training bought")
         REFUND = 3, _("Training cancelled")
+        RETURN = 4, _("Not spent in time: back to the treasury")
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()
@@ -184,6 +185,7 @@ class Transfer(models.Model):
 
     class Meta:
         ordering = ["id"]
+        indexes = [models.Index("debit", name="returns_of_a_registrant", condition=Q(kind=4))]
         constraints = [
             models.UniqueConstraint("purchase_id", "kind", name="a_purchase_is_paid_once", condition=~Q(purchase_id=None)),
             models.UniqueConstraint("credit", name="one_grant_for_life", condition=Q(kind=1)),
@@ -192,7 +194,8 @@ class Transfer(models.Model):
                 name="transfer_accounts",
                 condition=Q(kind=1, debit=0, credit__gt=0, purchase_id=None)
                 | Q(kind=2, debit__gt=0, credit__lt=0, purchase_id__isnull=False)
-                | Q(kind=3, debit__lt=0, credit__gt=0, purchase_id__isnull=False),
+                | Q(kind=3, debit__lt=0, credit__gt=0, purchase_id__isnull=False)
+                | Q(kind=4, debit__gt=0, credit=0, purchase_id=None),
             ),
         ]
 

@@ -40,8 +40,13 @@ class Statement:
     reviews: dict[int, Review]
 
     @property
+    def returned(self) -> int:
+        """What was not spent in time, and is the programme's again."""
+        return -sum(line.amount for line in self.transfers if line.kind == Transfer.Kind.RETURN)
+
+    @property
     def spent(self) -> int:
-        return self.granted - self.balance
+        return self.granted - self.returned - self.balance
 
 
 def of(registrant_id: int) -> Statement | None:
@@ -67,7 +72,11 @@ def of(registrant_id: int) -> Statement | None:
 
 
 def _lines(registrant_id: int, purchases: dict[int, Purchase]) -> list[Line]:
-    mine = Q(purchase_id__in=purchases) | Q(kind=Transfer.Kind.GRANT, credit=registrant_id)
+    mine = (
+        Q(purchase_id__in=purchases)
+        | Q(kind=Transfer.Kind.GRANT, credit=registrant_id)
+        | Q(kind=Transfer.Kind.RETURN, debit=registrant_id)
+    )
     lines, balance = [], 0
     for transfer in Transfer.objects.filter(mine).order_by(F("at").asc(), F("id").asc()):
         amount = transfer.amount if transfer.credit == registrant_id else -transfer.amount

@@ -115,14 +115,19 @@ def renew(sent: Sequence[tuple[int, str]]) -> set[int]:
 
 
 def void(registrant_ids: Sequence[int]) -> None:
-    """These registrants' codes no longer work, and what was sent is no longer of interest; their counts stay."""
+    """These registrants' codes no longer work, and what was sent is no longer of interest; their counts stay.
+
+    Until the transaction ends they get no new ones, nor do those who have never had one: hence a row for them, too.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE verification_onetimecode SET mac = NULL, challenge = gen_random_uuid()
-            WHERE registrant_id = ANY (%s::bigint[])
+            INSERT INTO verification_onetimecode (registrant_id, challenge, expires_at, sent_at)
+            SELECT id, gen_random_uuid(), clock_timestamp(), '{}' FROM unnest(%s::bigint[]) AS id
+            ON CONFLICT (registrant_id) DO UPDATE SET mac = NULL, challenge = excluded.challenge
             """,
-            [array(registrant_ids)],
+            # Locked in one order by all.
+            [array(sorted(set(registrant_ids)))],
         )
 
 

@@ -73,17 +73,20 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def ask_by_phone(number: str) -> int | None:
-    """Send a code to this number if it is a verified one, within the limits; the registrant whose code it is."""
-    owner = owner_of(PhoneOwner, phone_digest(number))
+def ask_by_phone(number: str) -> str:
+    """Send a code to this number if it is a verified one, within the limits; the number's digest, with which the code is used."""
+    digest = phone_digest(number)
+    owner = owner_of(PhoneOwner, digest)
     if owner is not None:
         phone.send_code(owner)
-    return owner
+    return digest
 
 
-def use_code(registrant_id: int, code: str) -> bool:
-    """Whether this is the code that signs the registrant in."""
-    return codes.check([codes.Typed(registrant_id, code)]) == [codes.Check.RIGHT]
+def use_code(digest: str, code: str) -> int | None:
+    """Whom this code signs in, if it is the right one of whoever has the number with this digest now."""
+    # Of a number that is nobody's, the same is asked: nobody's id never has a right code.
+    owner = owner_of(PhoneOwner, digest) or 0
+    return owner if codes.check([codes.Typed(owner, code)]) == [codes.Check.RIGHT] else None
 
 
 def open_person(registrant_id: int) -> Person:

@@ -267,8 +267,8 @@ PHONE_KEY = "signing_in_by_phone"
 def sign_in_by_phone(request: HttpRequest) -> HttpResponse:
     form = PhoneForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        # Whoever it is, the next page is the same; nobody's id never has a right code.
-        request.session[PHONE_KEY] = signin.ask_by_phone(form.cleaned_data["phone"]) or 0
+        # Whoever it is, the next page is the same.
+        request.session[PHONE_KEY] = signin.ask_by_phone(form.cleaned_data["phone"])
         return redirect("sign_in_code")
     context = {"form": form, "by": "sms", "doubts": form.doubts}
     return render(request, "registrants/sign_in.html", context, status=422 if form.is_bound else 200)
@@ -280,9 +280,9 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
         return redirect("sign_in_phone")
     form = CodeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        registrant_id = request.session[PHONE_KEY]
-        if signin.use_code(registrant_id, form.cleaned_data["code"]):
-            sign_in_as(request, registrant_id)
+        digest = request.session[PHONE_KEY]
+        if registrant_id := signin.use_code(digest, form.cleaned_data["code"]):
+            sign_in_as(request, registrant_id, phone=digest)
             return redirect("status")
         form.add_error("code", _refusal(too_many=False))
     context = {"form": form, "purpose": "sign_in"}

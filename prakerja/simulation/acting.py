@@ -105,9 +105,7 @@ class Acting:
             linking.Outcome.LINKED,
             linking.Outcome.ALREADY,
         )
-        for payer in PAYING:
-            while checking.check_batch(payer, payer=MockPayer(), size=MOST, clock=stopped(at)):
-                pass
+        ask_payers(at)
 
     def _become_payable(self, people: "_People", at: datetime) -> None:
         """They say what they think of it, and what is owed to them is opened, as far as it is."""
@@ -146,6 +144,13 @@ class Acting:
                 [PAYDAYS[0] - timedelta(days=20), END],
             )
             return [Offer._make(row) for row in cursor.fetchall()]
+
+
+def ask_payers(at: datetime) -> None:
+    """Payers say how the accounts are that they are to be asked about."""
+    for payer in PAYING:
+        while checking.check_batch(payer, payer=MockPayer(), size=MOST, clock=stopped(at)):
+            pass
 
 
 class Offer(NamedTuple):

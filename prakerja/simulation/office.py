@@ -5,14 +5,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 
-from incentives import batching, sending, surveys
+from incentives import batching, checking, sending, surveys
 from incentives.models import Batch
 from incentives.payout import MockPayer, Order, Outcome
 from incentives.terms import ITEMS
 from prakerja.simulation import calls
-from prakerja.simulation.acting import MOST, stopped
+from prakerja.simulation.acting import MOST, ask_payers, stopped
 from prakerja.simulation.channels import expect
 from prakerja.simulation.programme import END
 from prakerja.simulation.recipients import ERAS, ONE_BY_API, PAYDAYS, deadline
@@ -39,6 +39,8 @@ def do(step: Step) -> bool:
     match step.deed:
         case Deed.ANSWER:
             _answer(SURVEYS[ERAS[step.era]])
+        case Deed.RECHECK:
+            return _recheck(at=ERAS[step.era])
         case Deed.PROPOSE:
             return _propose(step.payer, at=ERAS[step.era], approve=step.era < len(PAYDAYS))
         case Deed.REVOKE:
@@ -75,6 +77,17 @@ class Payer(MockPayer):
     def outcomes(self, orders: Sequence[Order]) -> list[Outcome]:
         self._tell(orders)
         return super().outcomes(orders)
+
+
+def _recheck(*, at: datetime) -> bool:
+    """Have payers asked again about some accounts, and answer; whether that was all.
+
+    In one transaction: no worker asks about them by the clock of today.
+    """
+    with transaction.atomic():
+        found = checking.recheck(at=at, size=MOST)
+        ask_payers(at)
+    return not found
 
 
 def _propose(payer: str, *, at: datetime, approve: bool) -> bool:

@@ -21,6 +21,8 @@ class Deed(Enum):
     #: What follows for these.
     FOLLOW = auto()
     ANSWER = auto()
+    #: Payers are asked again about accounts of which they have said nothing for too long.
+    RECHECK = auto()
     #: One payer's payouts are put together and, but for the last ones, approved.
     PROPOSE = auto()
     SEND = auto()
@@ -86,6 +88,7 @@ def steps() -> Iterator[Step]:
         if at in SURVEYS:
             yield Step(Deed.ANSWER, era)
         if at < END:
+            yield Step(Deed.RECHECK, era)
             for payer in PAYING:
                 yield Step(Deed.PROPOSE, era, payer)
         if at in PAYDAYS:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from foundation.models import Work
-from incentives import batching, checking, linking, obligations, sending
+from incentives import batching, checking, linking, obligations, sending, terms
 from incentives.models import Account, Batch, Obligation, Payout, number
 from incentives.payers import queue
 from incentives.payout import MockPayer, Order, Outcome, Payer, Query, Verdict
@@ -60,12 +61,17 @@ def check(payer: Payer | None = None, *, code: str = PAYER, at: datetime = LATER
         pass
 
 
-def make_payable(count: int = 1, *, numbers: Sequence[str] = (), **options) -> list[int]:
-    """So many people who lack nothing but the money."""
+def make_payable(count: int = 1, *, numbers: Sequence[str] = (), checked: datetime = LATER, **options) -> list[int]:
+    """So many people who lack nothing but the money; `checked`: when their payer has said so."""
     ids = make_owed(count, **options)
     assert set(link(ids, numbers=numbers)) == {linking.Outcome.LINKED}
-    check()
+    check(at=checked)
     return ids
+
+
+def make_payable_now(count: int = 1, **options) -> list[int]:
+    """The same for pages, which go by the real clock."""
+    return make_payable(count, checked=timezone.now(), **options)
 
 
 def clerk(name: str) -> User:
@@ -112,6 +118,11 @@ def registrant(id: int) -> Registrant:
 def make_due(code: str = PAYER) -> None:
     """What waits for this payer waits no longer."""
     Work.objects.filter(queue=queue(code)).update(due_at="2020-01-01T00:00:00Z")
+
+
+def grown_old() -> datetime:
+    """When what payers said at `LATER` counts no more."""
+    return LATER + terms.of(LATER).check_lives
 
 
 class Bank:

@@ -1,6 +1,6 @@
 """One live account per person, one person per account; its payer says whether it is fit, and who must act."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -16,17 +16,21 @@ from incentives.numbers import open_number
 from incentives.payout import Verdict
 from registrations.stages import DropOff
 from tests.incentives.cast import (
+    DAY,
     LATER,
     Bank,
     account,
     check,
+    grown_old,
     link,
     magic,
+    make_batch,
     make_completed,
     make_owed,
     make_payable,
     open_all,
     owed,
+    pay,
     plain,
     registrant,
 )
@@ -234,6 +238,54 @@ def test_who_has_put_it_right_has_the_payer_asked_again_but_not_every_minute():
     assert (too_soon, asked) == ([Again.TOO_SOON], [Again.ASKED])
     assert registrant(id).drop_off == DropOff.NONE
     assert checking.again([id, 10**12], at=LATER + timedelta(hours=1)) == [Again.NEEDLESS, Again.NO_ACCOUNT]
+
+
+def asked_about() -> list[int]:
+    return sorted(subject for parcel in Work.objects.filter(queue="check_bni") for subject in parcel.subjects)
+
+
+def look_for_old_ones(at: datetime) -> None:
+    while checking.recheck(at=at, size=7):
+        pass
+
+
+def test_of_old_accounts_payers_are_asked_once_however_often_somebody_looks():
+    ids = make_payable(10)
+
+    for _ in range(2):
+        look_for_old_ones(grown_old())
+
+    assert asked_about() == sorted(account(id).pk for id in ids)
+    assert {account(id).checked_at for id in ids} == {None}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_old_accounts_payers_are_asked_once_by_many_who_look_at_once():
+    ids = make_payable(30)
+
+    trainings.in_threads(4, lambda _: look_for_old_ones(grown_old()))
+
+    assert asked_about() == sorted(account(id).pk for id in ids)
+
+
+@pytest.mark.parametrize(("before", "asked"), [(timedelta(days=3), True), (timedelta(days=3, seconds=1), False)])
+def test_payers_are_asked_again_three_days_before_something_is_due(before, asked):
+    [id] = make_payable()
+    pay(at=grown_old() - DAY)
+
+    looked_at = checking.recheck(at=owed(id, 4).due_at - before, size=10)
+
+    assert bool(looked_at) is asked is (account(id).checked_at is None)
+
+
+def test_where_nothing_can_be_paid_anyway_no_payer_is_asked_again():
+    blocked, in_a_batch = make_payable(2)
+    checking.told([Told(str(account(blocked).pk), Verdict.INACTIVE)], payer="bni", at=LATER)
+    make_batch(at=grown_old() - DAY)
+
+    assert checking.recheck(at=grown_old(), size=10) == 0
+
+    assert (account(blocked).gate, account(in_a_batch).revision) == (Gate.ACCOUNT_INACTIVE, 0)
 
 
 def test_a_payer_tells_of_its_own_accord_and_of_its_own_accounts_only():

@@ -1,6 +1,9 @@
 """Another account, another phone: with a code to the one of before, or after a week in which its owner can object."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -37,7 +40,11 @@ from tests.incentives.cast import (
     registrant,
     send,
 )
-from verification import codes
+from tests.processes import wait_until
+from tests.trainings import cast as trainings
+from tests.waves.cast import at_the_same_time, waits_for_us
+from verification import codes, phone, signin
+from verification.models import OneTimeCode
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +57,10 @@ def proven() -> bool:
 
 def not_proven() -> bool:
     return False
+
+
+def take_effect(at: datetime, **options: int) -> int:
+    return changing.take_effect(at=at, void=codes.void, **options)
 
 
 def person(id: int):
@@ -170,37 +181,166 @@ def test_who_has_lost_the_phone_waits_a_week_and_all_old_contacts_are_told():
     old = person(id).phone
 
     outcome = changing.ask(id, Wanted(NEW_PHONE, "bni", "5555555555"), identity=identity(id), proof=proven, at=LATER)
-    early = changing.take_effect(at=LATER + timedelta(days=7) - timedelta(seconds=1))
+    early = take_effect(LATER + timedelta(days=7) - timedelta(seconds=1))
     told_at_once = told()
-    due = changing.take_effect(at=LATER + timedelta(days=7))
+    due = take_effect(LATER + timedelta(days=7))
 
     assert (outcome, early, due) == (Outcome.ASKED, 0, 1)
     assert told_at_once == ([person(id).email], [old])
     assert person(id).phone == NEW_PHONE
     assert account(id).digest != plain(id)
     assert sorted(told()[1]) == sorted([old, NEW_PHONE])
-    assert changing.take_effect(at=LATER + timedelta(days=9)) == 0
+    assert take_effect(LATER + timedelta(days=9)) == 0
 
 
-def another_account(id: int, at: datetime) -> Outcome:
-    return changing.change(id, "bri", "123456789012345", proof=proven, at=at)
+# Codes to the phone that is lost
+
+WEEK_LATER = LATER + timedelta(days=7)
 
 
-def another_phone(id: int, at: datetime) -> Outcome:
-    return changing.change_phone(id, "+6281399990002", proof=proven, at=at)
-
-
-@pytest.mark.parametrize("prove", [another_account, another_phone])
-def test_a_code_to_the_lost_phone_proves_nothing_after_the_change(prove):
+def make_waiting() -> int:
+    """Somebody whose lost phone is replaced a week later."""
     [id] = make_payable()
-    changing.ask(id, Wanted(NEW_PHONE), identity=identity(id), proof=proven, at=LATER)
-    changing.take_effect(at=LATER + timedelta(days=7))
+    assert changing.ask(id, Wanted(NEW_PHONE), identity=identity(id), proof=proven, at=LATER) is Outcome.ASKED
+    return id
 
-    at_once = prove(id, LATER + timedelta(days=7))
-    later = prove(id, LATER + timedelta(days=7, minutes=11))
 
-    assert (at_once, later) == (Outcome.NOT_PROVEN, Outcome.CHANGED)
-    assert codes.LIFE < changing.CODE_LIVES
+def code_for(id: int) -> str:
+    """A code to the phone of now, its limits of sending taken for over."""
+    OneTimeCode.objects.filter(pk=id).update(sent_at=[])
+    return codes.issue([id])[id].code
+
+
+def is_right(id: int, code: str) -> bool:
+    return codes.check([codes.Typed(id, code)]) == [codes.Check.RIGHT]
+
+
+def test_a_code_that_was_sent_before_the_change_is_worth_nothing_after_it():
+    id = make_waiting()
+    old = phone_digest(person(id).phone)
+    code = code_for(id)
+
+    take_effect(WEEK_LATER)
+
+    assert signin.use_code(old, code) is None
+    assert signin.use_code(phone_digest(NEW_PHONE), code) is None
+    assert changing.change(id, "bri", "1" * 15, proof=lambda: is_right(id, code), at=WEEK_LATER) is Outcome.NOT_PROVEN
+    assert changing.change_phone(id, "+6281399990002", proof=lambda: is_right(id, code), at=WEEK_LATER) is Outcome.NOT_PROVEN
+
+
+def test_a_code_that_was_asked_for_before_the_change_and_not_sent_yet_is_sent_to_nobody(mailbox):
+    id = make_waiting()
+    signin.ask_by_phone(person(id).phone)
+
+    take_effect(WEEK_LATER)
+    phone.send_batch(sms=mailbox.sms, size=10)
+
+    assert mailbox.texts == []
+    assert not Work.objects.filter(queue="phone").exists()
+
+
+def test_a_code_that_is_asked_for_after_the_change_goes_to_the_new_phone_and_signs_in(mailbox):
+    id = make_waiting()
+    old = person(id).phone
+    code_for(id)
+    take_effect(WEEK_LATER)
+    OneTimeCode.objects.update(sent_at=[])
+
+    for number in (old, NEW_PHONE):
+        digest = signin.ask_by_phone(number)
+        phone.send_batch(sms=mailbox.sms, size=10)
+
+    assert [text.to for text in mailbox.texts] == [NEW_PHONE]
+    assert signin.use_code(digest, mailbox.codes()[0]) == id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_types_the_old_code_while_the_change_takes_effect_waits_and_is_not_signed_in():
+    id = make_waiting()
+    old, code = phone_digest(person(id).phone), code_for(id)
+
+    with at_the_same_time(lambda: signin.use_code(old, code)) as typing:
+        take_effect(WEEK_LATER)
+
+    assert (typing.waited, typing.outcome, typing.error) == (True, None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_had_one", [True, False])
+def test_who_asks_for_a_code_while_the_change_takes_effect_gets_it_on_the_new_phone(mailbox, has_had_one):
+    id = make_waiting()
+    if has_had_one:
+        code_for(id)
+        OneTimeCode.objects.update(sent_at=[])
+
+    with at_the_same_time(lambda: phone.send_code(id)) as asking:
+        take_effect(WEEK_LATER)
+    phone.send_batch(sms=mailbox.sms, size=10)
+
+    assert (asking.waited, asking.outcome, asking.error) == (True, True, None)
+    assert [text.to for text in mailbox.texts] == [NEW_PHONE]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_waits_for_who_has_just_typed_a_code_and_neither_waits_for_ever():
+    id = make_waiting()
+    code = code_for(id)
+    other = Beside(lambda: take_effect(WEEK_LATER))
+
+    def proof() -> bool:
+        right = is_right(id, code)
+        other.begin()
+        return right
+
+    outcome = changing.change(id, "bri", "1" * 15, proof=proof, at=LATER)
+
+    assert outcome is Outcome.CHANGED
+    assert other.end() == 1
+    assert person(id).phone == NEW_PHONE
+    assert not is_right(id, code)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_type_codes_while_many_changes_take_effect_are_never_signed_in_afterwards():
+    ids = make_payable(24)
+    for place, id in enumerate(ids):
+        wanted = Wanted(f"+62813999900{place:02}")
+        assert changing.ask(id, wanted, identity=identity(id), proof=proven, at=LATER) is Outcome.ASKED
+    issued = codes.issue(ids)
+    typed = [codes.Typed(id, code.code) for id, code in issued.items()]
+
+    def act(place: int) -> None:
+        if place % 2:
+            phone.type_codes([phone.Typed(*entry) for entry in typed[place::6]])
+        else:
+            take_effect(WEEK_LATER, size=8)
+
+    trainings.in_threads(6, act)  # what fails in a thread fails here: nobody was the victim of a deadlock
+
+    assert set(codes.check(typed)) == {codes.Check.NOT_LIVE}
+    assert take_effect(WEEK_LATER) == 0
+    assert all(person(id).phone.startswith("+628139999") for id in ids)
+
+
+class Beside:
+    """Somebody who works beside us, from when they are told to begin."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self._act, self._pool = act, ThreadPoolExecutor(1)
+
+    def _run(self) -> Any:
+        try:
+            return self._act()
+        finally:
+            connection.close()
+
+    def begin(self) -> None:
+        """Begin, until it is done or waits for us."""
+        self._done = self._pool.submit(self._run)
+        wait_until(lambda: self._done.done() or waits_for_us(), seconds=30, what="the other one waits, or is done")
+
+    def end(self) -> Any:
+        return self._done.result(30)
 
 
 def test_codes_are_looked_at_before_the_person_is_held():
@@ -225,7 +365,7 @@ def test_the_owner_of_the_old_phone_objects():
 
     assert changing.cancel(id, at=LATER + DAY)
 
-    assert changing.take_effect(at=LATER + 30 * DAY) == 0
+    assert take_effect(LATER + 30 * DAY) == 0
     assert person(id).phone != NEW_PHONE
     assert not changing.cancel(id, at=LATER + DAY)
 
@@ -297,7 +437,7 @@ def test_a_change_whose_phone_became_anothers_meanwhile_does_not_take_effect():
     changing.ask(id, Wanted(NEW_PHONE, "bni", "5555555555"), identity=identity(id), proof=proven, at=LATER)
     changing.change_phone(other, NEW_PHONE, proof=proven, at=LATER)
 
-    changing.take_effect(at=LATER + 8 * DAY)
+    take_effect(LATER + 8 * DAY)
 
     assert person(id).phone != NEW_PHONE
     assert account(id).ended_at is None

@@ -1,6 +1,6 @@
 """From a completed training to the money: opened, linked, checked, put together, approved, sent, once."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -8,9 +8,10 @@ from django.db import DatabaseError, connection, transaction
 from foundation import outbox
 from foundation.models import SetAside, Work
 from foundation.services import Unavailable
-from incentives import batching, changing, checking, ledger, obligations, results, surveys
+from incentives import batching, changing, checking, figures, ledger, obligations, results, statement, surveys
 from incentives.checking import Told
-from incentives.gates import Gate
+from incentives.figures import Wait
+from incentives.gates import Actor, Gate
 from incentives.models import Batch, Journal, Leftover, Obligation, Payout, State, StatementFile, number
 from incentives.payout import Outcome, Verdict
 from incentives.results import Applied, Key, Result
@@ -26,6 +27,7 @@ from tests.incentives.cast import (
     account,
     check,
     clerk,
+    grown_old,
     link,
     magic,
     make_batch,
@@ -103,7 +105,10 @@ def test_what_is_due_is_paid_and_nothing_before_its_day():
     [id] = make_payable()
 
     for months in range(4):
-        pay(at=LATER + 31 * months * DAY)
+        at = LATER + 31 * months * DAY
+        checking.recheck(at=at, size=10)
+        check(at=at)
+        pay(at=at)
 
     assert set(Obligation.objects.of([id]).values_list("state", flat=True)) == {State.PAID}
     with pytest.raises(NotNow):
@@ -130,6 +135,65 @@ def test_nobody_is_paid_into_an_account_that_is_not_known_to_be_fit(code):
 
     with pytest.raises(NotNow):
         batching.propose("bni", by=clerk("maker"), at=LATER)
+
+
+# What a payer has said of an account grows old
+
+
+class Closed(Bank):
+    """All accounts have been closed meanwhile."""
+
+    def check(self, queries):
+        return [Verdict.INACTIVE] * len(queries)
+
+
+def test_an_account_that_was_closed_since_is_found_before_the_next_month_is_paid():
+    [id] = make_payable()
+    bank = Bank()
+    pay(bank)
+    at = grown_old()
+
+    ripe = batching.ripe("bni", at=at)
+    checking.recheck(at=at, size=10)
+    waiting = {line.wait: line.rupiah for line in figures.due(at=at)}
+    check(Closed(), at=at)
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=at)
+
+    assert ripe == (0, 0), "not even before it was asked for again"
+    assert (waiting[Wait.CHECK], waiting[Wait.BATCH]) == (1_200_000, 0)
+    assert figures.blocked() == [(Gate.ACCOUNT_INACTIVE, Actor.REGISTRANT, 1, 1_800_000, 3)]
+    assert [line.who for line in statement.of(id).lines] == [None, *[Actor.REGISTRANT] * 3]
+    assert list(bank.credited) == [payout(id).reference]
+
+
+def test_while_it_is_not_known_whether_an_old_account_is_still_fit_it_is_not_paid_into():
+    [id] = make_payable()
+    at = grown_old()
+
+    waiting = {line.wait: line.rupiah for line in figures.due(at=at)}
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=at)
+    checking.recheck(at=at, size=10)
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=at)
+    check(at=at)
+    pay(at=at)
+
+    assert (waiting[Wait.CHECK], waiting[Wait.BATCH]) == (1_800_000, 0)
+    assert owed(id, 3).state == State.PAID
+
+
+def test_an_account_that_was_looked_at_lately_is_paid_into_without_asking_again():
+    [id] = make_payable()
+    at = grown_old() - timedelta(microseconds=1)
+
+    looked_at = checking.recheck(at=at, size=10)
+    pay(at=at)
+
+    assert looked_at == 0
+    assert (account(id).revision, account(id).checked_at) == (0, LATER)
+    assert owed(id, 3).state == State.PAID
 
 
 # Maker and checker

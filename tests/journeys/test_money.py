@@ -12,15 +12,18 @@ from django.test import Client as Session
 from playwright.sync_api import expect
 
 from foundation import pg
-from incentives import batching
+from incentives import batching, surveys
 from incentives.models import Batch, Leftover, Payout, StatementFile
 from partners import keys, webhooks
 from partners.models import Address, Event, Secret
 from prakerja.models import Deed
 from registrations.regions import WIB
-from tests.incentives.cast import clerk, magic, make_batch, make_owed, make_payable, payout, send
+from tests.incentives.cast import DAY, LATER, clerk, magic, make_batch, make_owed, pay, payout, send
+from tests.incentives.cast import make_payable as make_payable_then
+from tests.incentives.cast import make_payable_now as make_payable
 from tests.journeys.browser import DESK, PHONE
 from tests.partners.cast import make_partner, token_of
+from tests.prakerja.test_person_pages import permit
 
 SURE = "I have looked at the numbers on this page."
 #: The worker sends, asks again what it does not know, and the page comes by every two seconds.
@@ -252,12 +255,44 @@ def test_a_secret_is_shown_once_and_credentials_that_are_revoked_are_gone(staff)
     assert "Lost by the partner" in ani.page.inner_text("main")
 
 
+def make_overdue(count):
+    """So many people who were paid in 2020, answered a survey, and were never paid for it."""
+    ids = make_payable_then(count, first=5000)
+    pay()
+    surveys.answer([surveys.Answer(id, 1, LATER + 31 * DAY) for id in ids])
+    return ids
+
+
+def test_from_an_overdue_survey_to_the_money_of_its_person(staff):
+    [id] = make_overdue(1)
+    permit("ani", "look_up_people")
+    ani = staff("ani")
+    ani.open("/pmo/uang/survei/")
+
+    ani.follow(str(id))
+    ani.type("Number", "siti")
+    ani.press("Look up")
+    expect(ani.page.get_by_role("alert")).to_contain_text("A registrant number has digits only.")
+    ani.type("Number", str(id))
+    ani.type("What for", "Asks about the survey")
+    ani.press("Look up")
+
+    assert ani.heading == f"Registrant {id}"
+    assert ani.path == "/pmo/uang/orang/", "no address names anybody"
+    table = "What is or was owed, where it is, and who must act"
+    expect(row(ani, table, "Survey 1")).to_contain_text("Overdue")
+    expect(row(ani, table, "All")).to_contain_text("Rp2,450,000")
+    expect(row(ani, "What was done, and by whom", "Person looked up")).to_contain_text("Asks about the survey")
+
+
 @pytest.mark.parametrize("language", ["id", "en"])
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_every_page_fits_its_screen_and_can_be_read_by_all(staff, width, language):
     ani = staff("ani", width=width, language=language)
     ani.open("/pmo/uang/")
     found = ani.faults("money, nothing yet")
+    [late, *_] = make_overdue(2)
+    permit("ani", "look_up_people", "see_personal_data")
     make_owed(2, certified=False)
     ids = make_payable(4, numbers=["1000000001", magic(22, 2), magic(23, 3), magic(21, 4)], first=2000)
     sent = make_batch(limit=4)
@@ -280,6 +315,8 @@ def test_every_page_fits_its_screen_and_can_be_read_by_all(staff, width, languag
         "batch, preview": "/pmo/uang/batch/usul/?payer=bni",
         "batch, nothing due": "/pmo/uang/batch/usul/?payer=ovo",
         "reconciliation": "/pmo/uang/rekonsiliasi/",
+        "surveys": "/pmo/uang/survei/",
+        "look up": "/pmo/uang/orang/",
         "partners": "/pmo/mitra/",
         "partner": "/pmo/mitra/tokopedia/",
     }.items():
@@ -293,5 +330,11 @@ def test_every_page_fits_its_screen_and_can_be_read_by_all(staff, width, languag
     with ani.page.expect_navigation():
         ani.page.locator("form.upload button").click()
     found += ani.faults(f"statement, {language}")
+    for name, reason in (("look up, refused", ""), ("person", "Bertanya")):
+        ani.open(f"/pmo/uang/orang/?registrant={late}")
+        ani.page.locator("#id_reason").fill(reason)
+        with ani.page.expect_navigation():
+            ani.page.locator("main form button").click()
+        found += ani.faults(f"{name}, {language}")
 
     assert found == []

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from incentives import changing, linking, notices
@@ -15,6 +16,7 @@ from tests.people import make_person
 from tests.recipients import make_recipients_now, signed_in
 from tests.trainings.test_pages import page, text_of
 from verification import phone, signin
+from verification.codes import void
 from verification.models import OneTimeCode
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +50,15 @@ def texts(mailbox):
 
 def old_phone(id):
     return signin.open_person(id).phone
+
+
+def signed_in_by_phone(number, texts):
+    """A browser that a code to this phone has signed in."""
+    client = Client()
+    client.cookies["django_language"] = "en"
+    client.post("/masuk/sms/", {"phone": number})
+    assert client.post("/masuk/sms/kode/", {"code": texts(number)}).url == "/status/"
+    return client
 
 
 def later_codes(id):
@@ -240,8 +251,36 @@ def test_without_the_old_phone_a_change_waits_a_week_and_the_owner_can_stop_it(m
     assert "Stop this change" in told
     assert old_phone(me) == old
     change = AccountChange.objects.get()
-    changing.take_effect(at=change.takes_effect_at)
+    changing.take_effect(at=change.takes_effect_at, void=void)
     assert old_phone(me) == "+6281299990001"
+
+
+def test_a_browser_that_the_lost_phone_has_signed_in_is_signed_out_when_another_phone_takes_its_place(me, texts):
+    by_link, by_phone = signed_in(me), signed_in_by_phone(old_phone(me), texts)
+    wanted = begin(by_link, has_old="0")
+    by_link.post("/rekening/nomor/kode/", {"wanted": wanted, **identity(), "code": texts("+6281299990001")})
+    page(by_phone, "/rekening/")
+
+    changing.take_effect(at=AccountChange.objects.get().takes_effect_at, void=void)
+
+    assert by_phone.get("/rekening/").url == "/masuk/"
+    assert "registrant" not in by_phone.session
+    page(by_link, "/rekening/")
+
+
+def test_who_changes_the_phone_with_both_at_hand_stays_signed_in_there_and_nowhere_else(me, texts):
+    old = old_phone(me)
+    here = signed_in_by_phone(old, texts)
+    later_codes(me)
+    elsewhere = signed_in_by_phone(old, texts)
+    later_codes(me)
+    wanted = begin(here)
+
+    codes = {"old_code": texts(old), "code": texts("+6281299990001")}
+    here.post("/rekening/nomor/kode/", {"wanted": wanted, **codes})
+
+    assert "+62812******01" in page(here, "/rekening/")
+    assert elsewhere.get("/rekening/").url == "/masuk/"
 
 
 @pytest.mark.parametrize("wrong", [{"birth_date_0": "9"}, {"kk": make_person(5).kk}])

@@ -26,9 +26,11 @@ from registrations.models import Registrant, Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from tests.conftest import ROOT
-from tests.incentives.cast import check, link, make_payable, open_all, plain, send
+from tests.incentives.cast import check, link, open_all, plain, send
+from tests.incentives.cast import make_payable_now as make_payable
 from tests.partners.cast import COMMIT, Api, signed
 from tests.people import make_person, make_registrants
+from tests.waves.cast import by_force
 from trainings import accounts, reviewing
 from trainings.models import Purchase, Training
 from trainings.purchasing import Order, buy
@@ -287,7 +289,8 @@ def make_buyer(player):
     credentials.load()
     training = Training.objects.get(code="TOK-101")
     # The balance of a year is spent by its 15 December: whenever this test runs, that is to come.
-    Decree.objects.filter(draw__wave__gt=1).update(year=pg.now().year + 1)
+    with by_force():
+        Decree.objects.filter(draw__wave__gt=1).update(year=pg.now().year + 1)
     [bought] = buy([Order(id, training.code, "R1", pg.now())], platform="tokopedia")
     return id, Purchase.objects.get(pk=bought.purchase_id)
 

@@ -13,15 +13,17 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from foundation import pg
-from incentives import batching, reconciliation, results
+from incentives import batching, reconciliation, results, surveys
 from incentives.models import Batch, Leftover, Obligation, Payout, State, StatementFile
 from incentives.payout import Outcome
 from incentives.results import Result
-from prakerja import money_pages, reconciliation_pages
+from prakerja import money_pages, reconciliation_pages, survey_pages
 from prakerja.models import Deed
 from prakerja.tables import harmless
 from registrations.regions import WIB
-from tests.incentives.cast import LATER, clerk, link, magic, make_batch, make_owed, make_payable, payout, send
+from tests.incentives.cast import DAY, LATER, clerk, link, magic, make_batch, make_owed, pay, payout, send
+from tests.incentives.cast import make_payable as make_payable_then
+from tests.incentives.cast import make_payable_now as make_payable
 from tests.people import make_registrant
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +35,8 @@ READ = [
     MONEY,
     f"{MONEY}rincian/",
     f"{MONEY}hitung-ulang/",
+    f"{MONEY}survei/",
+    f"{MONEY}orang/",
     f"{MONEY}angka.csv",
     f"{MONEY}angka.json",
     BATCHES,
@@ -47,6 +51,7 @@ READ = [
 ]
 WRITTEN = [
     PROPOSE,
+    f"{MONEY}orang/",
     f"{BATCHES}1/putuskan/",
     TAKE,
     f"{RECONCILIATION}sisa/1/",
@@ -134,7 +139,15 @@ def test_strangers_and_registrants_are_sent_to_sign_in_and_other_users_are_told_
 
 
 def test_staff_get_every_page_kept_by_no_browser_and_what_is_not_there_is_not_found(ani):
-    for path in (MONEY, f"{MONEY}rincian/", f"{MONEY}hitung-ulang/", BATCHES, RECONCILIATION, "/pmo/mitra/"):
+    for path in (
+        MONEY,
+        f"{MONEY}rincian/",
+        f"{MONEY}survei/",
+        f"{MONEY}hitung-ulang/",
+        BATCHES,
+        RECONCILIATION,
+        "/pmo/mitra/",
+    ):
         answer = ani.get(path)
         assert answer.status_code == 200
         assert "no-store" in answer["Cache-Control"]
@@ -215,17 +228,52 @@ def test_what_is_due_is_told_with_who_must_act(ani):
     ]
 
 
+def test_surveys_are_counted_and_the_overdue_are_listed_with_who_must_act(ani):
+    """Of three who were paid in 2020, two answered the first survey and were never paid for it."""
+    ids = make_payable_then(3)
+    pay()
+    surveys.answer([surveys.Answer(id, 1, LATER + (30 + day) * DAY) for day, id in enumerate(ids[:2])])
+
+    page = text_of(ani.get(f"{MONEY}survei/"))
+    told = ani.get(f"{MONEY}angka.json").json()["incentives"]["surveys"]
+    cells = [row for row in rows(ani.get(f"{MONEY}angka.csv")) if row[0].startswith("Survey") and row[1] == "Survey 1"]
+
+    assert "Survey 1 Rp100,000 2 1 Rp100,000 2 – – – Survey 2" in page
+    assert "Account not checked yet the bank or e-wallet Rp100,000 2 2" in page
+    assert page.index(f"{ids[0]} 1 Account not checked yet") < page.index(f"{ids[1]} 1 Account not checked yet")
+    assert "Survey 1 Rp100,000 2" in text_of(ani.get(f"{MONEY}rincian/"))
+    assert (told[0]["overdue"], told[0]["missed_by_people"]) == ({"obligations": 2, "rupiah": 100_000}, 1)
+    assert [row[0:1] + row[3:] for row in cells] == [
+        ["Survey answered", "", "2", "100000"],
+        ["Survey overdue", "", "2", "100000"],
+        ["Survey missed", "1", "", ""],
+    ]
+
+
+def test_overdue_surveys_come_page_by_page(ani):
+    ids = make_payable_then(survey_pages.ON_A_PAGE + 1)
+    pay()
+    surveys.answer([surveys.Answer(id, 1, LATER + 30 * DAY) for id in ids])
+
+    first, second = (ani.get(f"{MONEY}survei/?page={page}").context["lines"] for page in (1, 2))
+
+    assert [line.registrant_id for line in [*first, *second]] == ids
+    assert len(second) == 1
+    assert ani.get(f"{MONEY}survei/?page=x").status_code == 200
+
+
 def test_the_training_balance_is_granted_spent_and_left_by_platform(ani):
     make_owed(3)
 
     page = text_of(ani.get(f"{MONEY}rincian/"))
     told = ani.get(f"{MONEY}angka.json").json()["training_balance"]
 
-    assert "Granted Rp3,000,000 Spent Rp1,200,000 Left Rp1,800,000" in page
+    assert "Granted Rp3,000,000 Spent Rp1,200,000 Left Rp1,800,000 Back to the treasury Rp0" in page
     assert told == {
         "granted": 3_000_000,
         "spent": 1_200_000,
         "left": 1_800_000,
+        "returned": 0,
         "platforms": [{"platform": "tokopedia", "rupiah": 1_200_000}],
     }
 
@@ -259,6 +307,7 @@ def test_nothing_yet_is_said_in_words(ani):
     assert "No incentive has been opened yet" in text_of(ani.get(MONEY))
     assert "No batch has been proposed yet" in text_of(ani.get(BATCHES))
     assert "Nothing has been compared yet" in text_of(ani.get(RECONCILIATION))
+    assert "Nothing is overdue" in text_of(ani.get(f"{MONEY}survei/"))
     assert "Nothing is due" in text_of(ani.get(f"{PROPOSE}?payer=bni"))
     assert "There is no partner yet" in text_of(ani.get("/pmo/mitra/"))
 

@@ -19,6 +19,7 @@ from registrations.inputs import (
     clean_phone,
     email_hint,
     mask_email,
+    mask_name,
     mask_nik,
     mask_phone,
     operator,
@@ -380,6 +381,7 @@ def test_an_address_is_masked(email, masked):
 def test_numbers_are_masked():
     assert mask_phone("+6281234567890") == "+62812******90"
     assert mask_nik("3171011708900000") == "317101********00"
+    assert mask_name("Siti Rahmawati") == "S*** R***"
     assert mask_phone("12") == mask_nik("317101") == "***"
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Count, F, Sum
 
 from foundation.models import SetAside, Work
-from incentives import figures, ledger
+from incentives import figures, ledger, terms
 from incentives.gates import Gate
 from incentives.models import Account, Batch, Obligation, State
 from partners.models import Call, Client
@@ -90,6 +90,8 @@ def test_the_programme_at_a_thousandth_ends_on_the_eight_figures():
     under_way = Obligation.objects.filter(batch_id__in=waiting.values("pk"), id__in=_firsts())
     assert under_way.count() == sum(plan.courses[Course.UNDER_WAY] for plan in plans)
     assert not Obligation.objects.filter(paid_at__gt=END).exists()
+    again = Account.objects.filter(revision__gt=0, checked_at__gt=F("linked_at") + terms.TERMS[0].check_lives)
+    assert again.count() > 400, "before the third month, payers were asked again"
     surveys = Obligation.objects.filter(amount=50_000).values("state").annotate(count=Count("pk"))
     assert list(surveys) == [{"state": State.PAID, "count": surveys[0]["count"]}]
     assert surveys[0]["count"] > 100

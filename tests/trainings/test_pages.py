@@ -19,7 +19,8 @@ from tests.recipients import (
     signed_in,
 )
 from tests.trainings.cast import cancel
-from trainings import accounts, cancelling
+from tests.waves.cast import by_force
+from trainings import accounts, cancelling, tasks
 from trainings.models import Balance, Purchase, Review, Training
 from waves.models import Decree
 
@@ -189,7 +190,8 @@ def make_late(me, training):
 
 
 def make_expired(me, training):
-    Decree.objects.update(year=2020, buy_by=None)
+    with by_force():
+        Decree.objects.update(year=2020, buy_by=None)
 
 
 REFUSALS = [
@@ -276,6 +278,17 @@ def test_cancelling_asks_once_shows_what_comes_back_and_gives_it_back(me):
     statement = page(client, "/pelatihan/saya/")
     assert "−Rp400,000 Rp600,000" in statement
     assert "+Rp400,000 Rp1,000,000" in statement
+
+
+def test_what_was_not_spent_in_time_stands_there_as_gone_back(me):
+    buy_now(me, make_training_now(price=400_000))
+    make_expired(me, None)
+    tasks.give_back()
+
+    statement = page(signed_in(me), "/pelatihan/saya/")
+
+    assert "Spent so far Rp400,000 of Rp1,000,000 Back to the treasury Rp600,000" in statement
+    assert "−Rp600,000 Rp0" in statement
 
 
 def test_what_is_completed_meanwhile_is_not_cancelled(me):

@@ -54,7 +54,7 @@ def test_the_price_goes_from_the_balance_to_the_trainings_account():
         (Transfer.Kind.PURCHASE, id, -training.pk, 400_000, purchase.pk),
     ]
     assert balance(id) == 600_000
-    assert accounts.totals() == accounts.Totals(1_000_000, 600_000, {"tokopedia": 400_000})
+    assert accounts.totals() == accounts.Totals(1_000_000, 600_000, 0, {"tokopedia": 400_000})
 
 
 def test_the_first_training_lifts_and_the_next_ones_do_not():

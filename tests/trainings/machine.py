@@ -1,18 +1,17 @@
-"""Whatever is done in whatever order: no balance below zero, each rupiah in one place, each climb once."""
+"""Buying, in whatever order, and what a simple book-keeper writes down of it. `tests/incentives/test_machine.py` goes on to the money."""
 
 from datetime import timedelta
 
-import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from foundation.models import Work
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from tests.trainings.cast import BUYS, END, certificate, make_recipients, make_training, order
-from trainings import accounts, cancelling, completing, gates, purchasing, redeeming, reviewing
+from trainings import accounts, cancelling, completing, gates, purchasing, redeeming, returning, reviewing, terms
 from trainings.completing import Completion
 from trainings.models import Balance, Purchase, Review, Training
 from trainings.purchasing import Outcome
@@ -20,37 +19,39 @@ from waves import revocation
 
 PRICES = {"TOK-1": 400_000, "TOK-2": 250_000, "SCARCE": 100_000}
 SCARCE_SEATS = 2
-PEOPLE = 3
+PEOPLE = 7
+BALANCE = 1_000_000
+#: Before this instant a balance is spent.
+USE_BY = terms.of(2020).use_by(2020)
 
 people = st.integers(0, PEOPLE - 1)
-codes = st.integers(0, 7)
+codes = st.integers(0, 11)
 wish = st.tuples(people, st.sampled_from(sorted(PRICES)))
 some = st.lists(codes, min_size=1, max_size=4)
 
 
-class Programme(RuleBasedStateMachine):
-    """Three recipients, three trainings, and what a simple book-keeper of them would write down."""
+class Buying(RuleBasedStateMachine):
+    """Some recipients, three trainings, and the books that are kept of them here."""
 
-    @initialize(wishes=st.lists(wish, max_size=5), places=st.lists(codes, max_size=5))
-    def begin(self, wishes, places):
+    def __init__(self):
+        super().__init__()
         self.undo = transaction.atomic()
         self.undo.__enter__()
         for code, price in PRICES.items():
             make_training(code, price=price, seats=SCARCE_SEATS if code == "SCARCE" else None)
+        self.sold_until = Training.objects.get(code="SCARCE").valid_until
         self.ids = make_recipients(PEOPLE)
         self.now = BUYS
-        self.left = dict.fromkeys(self.ids, 1_000_000)
+        self.left = dict.fromkeys(self.ids, BALANCE)
+        self.returned = 0
         self.revoked = set()
         self.owner, self.training, self.state = {}, {}, {}
-        self.lifted = {}
+        self.lifted, self.completed = {}, {}
         self.number = 0
-        self.buy(wishes)
-        self.redeem(places, None)
 
     def teardown(self):
-        if hasattr(self, "undo"):
-            transaction.set_rollback(True)
-            self.undo.__exit__(None, None, None)
+        transaction.set_rollback(True)
+        self.undo.__exit__(None, None, None)
 
     def code(self, place):
         known = list(self.owner)
@@ -60,9 +61,19 @@ class Programme(RuleBasedStateMachine):
         sold = [code for code, training in self.training.items() if training == "SCARCE" and self.state[code] != "cancelled"]
         return SCARCE_SEATS - len(sold)
 
+    @initialize(wishes=st.lists(wish, min_size=2, max_size=8), places=st.lists(codes, max_size=5))
+    def begin(self, wishes, places):
+        self.buy(wishes)
+        self.redeem(places, None)
+
     @rule(hours=st.sampled_from([1, 30, 24 * 12, 24 * 32]))
     def time_goes_by(self, hours):
-        self.now += timedelta(hours=hours)
+        self.wait(timedelta(hours=hours, minutes=11))
+
+    def wait(self, time):
+        self.now += time
+        # What waits to be asked again is due.
+        Work.objects.update(due_at="2020-01-01T00:00:00Z")
 
     @rule(wishes=st.lists(wish, min_size=1, max_size=4))
     def buy(self, wishes):
@@ -86,8 +97,12 @@ class Programme(RuleBasedStateMachine):
     def _expected(self, id, training, wanted):
         if id in self.revoked:
             return Outcome.ENDED
+        if self.now >= self.sold_until:
+            return Outcome.NOT_ON_SALE
         if id not in self.lifted and self.now >= END:
             return Outcome.TOO_LATE
+        if self.now >= USE_BY:
+            return Outcome.BALANCE_EXPIRED
         if self.left[id] < PRICES[training]:
             return Outcome.BALANCE_TOO_LOW
         if training == "SCARCE" and not self.seats():
@@ -116,6 +131,7 @@ class Programme(RuleBasedStateMachine):
         for code in chosen:
             if self.state.get(code) in ("redeemed", "attending"):
                 self.state[code] = "completed"
+                self.completed.setdefault(self.owner[code], self.now)
 
     @rule(places=some, certified=st.booleans())
     def redeem_and_complete(self, places, certified):
@@ -150,50 +166,49 @@ class Programme(RuleBasedStateMachine):
         if self.now >= END:
             self.revoked = set(self.ids) - self.lifted.keys()
 
+    @rule(over=st.booleans())
+    def give_back(self, over):
+        """Before the last day, nothing goes back; `over`: it has come."""
+        if over:
+            self.wait(max(USE_BY - self.now, timedelta(0)))
+        returning.give_back(at=self.now)
+        if self.now >= USE_BY:
+            self.returned += sum(self.left[id] for id in self.lifted)
+            self.left |= dict.fromkeys(self.lifted, 0)
+
     @invariant()
     def the_money_is_all_there(self):
-        if not hasattr(self, "ids"):
-            return
         assert accounts.recount() == []
         balances = dict(Balance.objects.values_list("registrant_id", "balance"))
         assert all(balance >= 0 for balance in balances.values())
-        assert balances == {id: left for id, left in self.left.items() if id in self.lifted}
+        assert balances == {id: self.left[id] for id in self.lifted}
         assert Training.objects.get(code="SCARCE").taken == SCARCE_SEATS - self.seats()
         totals = accounts.totals()
-        assert totals.granted == totals.left + sum(totals.taken.values())
+        assert (totals.granted, totals.returned) == (BALANCE * len(self.lifted), self.returned)
+        assert totals.granted == totals.left + totals.returned + sum(totals.taken.values())
 
     @invariant()
     def everybody_stands_where_they_belong(self):
-        if not hasattr(self, "ids"):
-            return
         states = {each.redeem_code: each.State(each.state).name.lower() for each in Purchase.objects.all()}
         assert states == self.state
         assert funnel.recount().differences == []
         for registrant in Registrant.objects.filter(pk__in=self.ids):
-            mine = [self.state[code] for code, id in self.owner.items() if id == registrant.pk]
-            assert registrant.training_bought_at == self.lifted.get(registrant.pk), "the first climb stays"
-            stage = Stage.TRAINING_COMPLETED if "completed" in mine else Stage.TRAINING_BOUGHT if mine else Stage.SELECTED
-            reason = DropOff.NONE
-            if registrant.pk in self.revoked:
-                reason = DropOff.REVOKED
-            elif mine and set(mine) == {"cancelled"}:
-                reason = DropOff.PURCHASE_CANCELLED
-            assert (registrant.stage, registrant.drop_off) == (stage, reason)
+            bought_at, completed_at = self.lifted.get(registrant.pk), self.completed.get(registrant.pk)
+            assert (registrant.training_bought_at, registrant.training_completed_at) == (bought_at, completed_at), "once"
+            if registrant.pk not in self.completed:
+                assert (registrant.stage, registrant.drop_off) == self._standing(registrant.pk)
+
+    def _standing(self, id):
+        mine = {self.state[code] for code, owner in self.owner.items() if owner == id}
+        if not mine:
+            return Stage.SELECTED, DropOff.REVOKED if id in self.revoked else DropOff.NONE
+        return Stage.TRAINING_BOUGHT, DropOff.PURCHASE_CANCELLED if mine == {"cancelled"} else DropOff.NONE
+
+    @invariant()
+    def a_first_training_is_of_each_who_has_completed_one(self):
         firsts = Purchase.objects.filter(is_first=True)
-        assert {each.registrant_id for each in firsts} == set(
-            Registrant.objects.filter(stage=Stage.TRAINING_COMPLETED).values_list("pk", flat=True)
-        )
         reviewed = set(Review.objects.values_list("pk", flat=True))
+        assert {each.registrant_id for each in firsts} == self.completed.keys()
         assert gates.missing(self.ids) == {
             each.registrant_id: gates.Missing(each.certified_at is None, each.pk not in reviewed) for each in firsts
         }
-
-
-@pytest.mark.django_db
-def test_the_books_are_right_after_any_interleaving():
-    make_recipients(1, first=500)
-
-    run_state_machine_as_test(
-        Programme,
-        settings=settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)),
-    )
