@@ -37,18 +37,18 @@ LOST_AFTER = timedelta(days=1)
 
 def send_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.now) -> int:
     """Send one batch of approved payouts to their payer; return how many were in hand."""
-    return work_off(queue(code), size=size, service=service(code), act=lambda claim: _send(claim, payer, clock))
+    return work_off(queue(code), size=size, service=service(code), act=lambda claim: _send(claim, code, payer, clock))
 
 
-def _send(claim: Claim, payer: Payer, clock: Clock) -> int:
-    new, in_doubt = _noted(claim.items, at=clock())
+def _send(claim: Claim, code: str, payer: Payer, clock: Clock) -> int:
+    new, in_doubt = _noted(claim.items, code, at=clock())
 
     # Outside any transaction. What may have been sent is asked for; only what the payer has never heard of is sent.
     said = dict[Key, Outcome]()
     try:
         said |= _asked(payer.outcomes, in_doubt)
         unheard = {key for key, outcome in said.items() if outcome is Outcome.NOT_FOUND}
-        orders = new | (_noted_again(unheard, at=clock()) if unheard else {})
+        orders = new | (_noted_again(unheard, code, at=clock()) if unheard else {})
         said |= _asked(payer.pay, orders)
     except Unavailable:
         # Those, too, that were to be sent just now: the line may have been cut after they were paid.
@@ -99,7 +99,7 @@ class _Row(NamedTuple):
         return Key(self.obligation_id, self.attempt)
 
 
-def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], dict[Key, Order]]:
+def _noted(items: Iterable[Item], code: str, *, at: datetime) -> tuple[dict[Key, Order], dict[Key, Order]]:
     """The orders of these obligations' last attempts: those that were never sent, noted as being sent; and those in doubt.
 
     Before anything goes out this is committed: whoever takes the work over knows that it may have been sent.
@@ -107,7 +107,7 @@ def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], di
     ids = {item.subject for item in items}
     with transaction.atomic():
         held = hold(id // ITEMS for id in ids)
-        rows = _rows(ids)
+        rows = _rows(ids, code)
         niks = _niks(row.registrant_id for row in rows)
         fresh = [row for row in rows if row.state == S.APPROVED]
         whole, left_over = _whole(fresh), batching.left_over(row.obligation_id for row in fresh)
@@ -121,7 +121,7 @@ def _noted(items: Iterable[Item], *, at: datetime) -> tuple[dict[Key, Order], di
     return new, in_doubt
 
 
-def _noted_again(unheard: Set[Key], *, at: datetime) -> dict[Key, Order]:
+def _noted_again(unheard: Set[Key], code: str, *, at: datetime) -> dict[Key, Order]:
     """The orders of those that the payer has never heard of and that may be sent as they were approved, noted as being sent now.
 
     The others are asked for until they cannot be on their way any more, and have failed then: decided with the persons in hand, so
@@ -130,7 +130,7 @@ def _noted_again(unheard: Set[Key], *, at: datetime) -> dict[Key, Order]:
     ids = {key.obligation_id for key in unheard}
     with transaction.atomic():
         held = hold(id // ITEMS for id in ids)
-        rows = [row for row in _rows(ids) if row.key in unheard]
+        rows = [row for row in _rows(ids, code) if row.key in unheard]
         left_over = batching.left_over(ids)
         orders = _orders(
             (row for row in _whole(rows) if row.obligation_id not in left_over), _niks(row.registrant_id for row in rows)
@@ -152,7 +152,11 @@ def _whole(rows: Sequence[_Row]) -> list[_Row]:
 _CHANGED = "changed after it was approved"
 
 
-def _rows(ids: Iterable[int]) -> list[_Row]:
+def _rows(ids: Iterable[int], code: str) -> list[_Row]:
+    """The last attempts of these obligations, if they are this payer's and not decided.
+
+    What waits here may be left from an attempt before: the one after it can be another payer's, and only that one is asked.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -161,9 +165,9 @@ def _rows(ids: Iterable[int]) -> list[_Row]:
             FROM incentives_obligation obligation
             JOIN incentives_payout payout ON payout.obligation_id = obligation.id AND payout.attempt = obligation.attempt
             JOIN incentives_account account ON account.id = payout.account_id
-            WHERE obligation.id = ANY (%s::bigint[])
+            WHERE obligation.id = ANY (%s::bigint[]) AND account.payer = %s
             """,
-            [array(ids)],
+            [array(ids), code],
         )
         rows = (_Row._make(row) for row in cursor.fetchall())
         # Not asked of the database, which would look through all payouts for the few in these states.

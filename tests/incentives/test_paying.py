@@ -553,6 +553,28 @@ def test_what_was_paid_and_given_back_is_owed_again_and_its_owner_is_told(englis
     assert owed(id).state == State.PAID
 
 
+def test_what_still_waits_for_the_payer_of_before_is_not_paid_by_both():
+    [id] = make_payable()
+    make_batch()
+    bank, other = Bank(), Bank()
+    bank.answer_next, other.answer_next = [Outcome.UNKNOWN], [Outcome.UNKNOWN]
+    send(bank)
+    first = payout(id).reference
+    bank.give_back(first)
+    results.apply([Result(first, Outcome.REVERSED_INACTIVE)], payer="bni", at=LATER)
+    changing.change(id, "bri", "123456789012345", proof=lambda: True, at=LATER)
+    check(code="bri")
+    make_batch(code="bri")
+    send(other, code="bri")
+
+    make_due()
+    send(bank)
+
+    assert payout(id, attempt=2).state == State.UNKNOWN
+    assert not bank.kept(), "the bank of before has never heard of the second attempt, and does not now"
+    assert other.kept() == {number(id, 1): 1}
+
+
 def test_results_come_twice_late_and_in_any_order():
     [id] = make_payable()
     make_batch()
