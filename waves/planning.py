@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from registrations.models import Wave
@@ -121,8 +122,9 @@ def _fit(rooms: Sequence[dict[str, Any]], quota: int) -> None:
         raise NotNow(_("A number of seats is a whole number above 0."))
     apart = sum(room["seats"] for room in rooms)
     if apart > quota:
+        text = _("More seats are set apart than there are: %(apart)s of %(quota)s.")
         raise NotNow(
-            _("More seats are set apart than there are: %(apart)s of %(quota)s.") % {"apart": apart, "quota": quota}
+            text % {"apart": number_format(apart, force_grouping=True), "quota": number_format(quota, force_grouping=True)}
         )
 
 

@@ -393,7 +393,7 @@ def test_the_next_wave_is_planned_in_the_office(office):
         ({"reason": ""}, "reason"),
         ({"closes_at": "2031-01-01T00:00"}, "after it has opened"),
         ({"priority_seats": "-1"}, "whole number"),
-        ({"priority_seats": "600001", "provinces": ""}, "600001 of 600000"),
+        ({"priority_seats": "600001", "provinces": ""}, "600,001 of 600,000"),
         ({"provinces": "Jawa Barat 5"}, "Line 1 is not like"),
         ({"provinces": "Bali; 5\nJawa; 5"}, "Line 2: there is no province “Jawa”"),
         ({"provinces": "Bali; -5"}, "Line 1: a number of seats"),
@@ -402,7 +402,7 @@ def test_the_next_wave_is_planned_in_the_office(office):
         ({"provinces": "Bali; 5\nbali; 6"}, "Bali stands in two lines"),
         ({"provinces": "51; 5\nBali; 6"}, "Bali stands in two lines"),
         ({"provinces": "Bali; " + "9" * 5000}, "Line 1: a number of seats"),
-        ({"provinces": "Bali; 599.001"}, "600001 of 600000"),
+        ({"provinces": "Bali; 599.001"}, "600,001 of 600,000"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_and_what_was_typed_is_kept(office, changes, says):
