@@ -1,4 +1,4 @@
-"""Work spread over processes, each with Django set up and a database connection of its own."""
+"""Work spread over processes, each with Django set up and a database connection of its own; and over a thread beside."""
 
 import gc
 import os
@@ -7,7 +7,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import ForkContext, SpawnContext
@@ -50,6 +50,22 @@ def in_order(act: Callable[[Item], Result], items: Iterable[Item], *, workers: i
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def ahead(act: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`act` on each item, in a thread that is one item ahead: it works while this one waits for the database.
+
+    So `act` must not ask the database. Raises whatever it raises.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        before: Future[Result] | None = None
+        for item in items:
+            begun = pool.submit(act, item)
+            if before:
+                yield before.result()
+            before = begun
+        if before:
+            yield before.result()
 
 
 @contextmanager

@@ -70,8 +70,17 @@ def climb(to: Stage, at: Mapping[int, datetime], *, seen: Mapping[int, Standing]
         return {id for (id,) in cursor.fetchall()}
 
 
-def select(wave: int, ids: Sequence[int], at: datetime) -> set[int]:
-    """Move registrants up to *selected*, as those whom this wave selected; return who moved."""
+class Selected(NamedTuple):
+    """What is open of somebody who has just been selected."""
+
+    province: int
+    sex: int
+    #: 16 bytes.
+    reference: memoryview
+
+
+def select(wave: int, ids: Sequence[int], at: datetime) -> dict[int, Selected]:
+    """Move registrants up to *selected*, as those whom this wave selected; return who moved, by id."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -79,11 +88,11 @@ def select(wave: int, ids: Sequence[int], at: datetime) -> set[int]:
             SET stage = {Stage.SELECTED}, drop_off = 0, drop_off_at = NULL, selected_wave_id = %s,
                 selected_at = greatest(%s, phone_verified_at)
             WHERE id = ANY (%s::bigint[]) AND stage = {Stage.PHONE_VERIFIED}
-            RETURNING id
+            RETURNING id, province, sex, uuid_send(reference)
             """,
             [wave, at, array(ids)],
         )
-        return {id for (id,) in cursor.fetchall()}
+        return {id: Selected._make(rest) for id, *rest in cursor.fetchall()}
 
 
 def drop_off(

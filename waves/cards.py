@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext_lazy as _
@@ -13,14 +14,12 @@ from registrations.inputs import InputError, plain_digits
 PREFIX = "8020"
 
 
-def new(cursor: CursorWrapper, count: int) -> list[int]:
-    """So many card numbers that nobody has. Among millions of random ones some are the same."""
-    cards: set[int] = set()
-    while len(cards) < count:
-        cards.update(random_card() for _ in range(count - len(cards)))
-        cursor.execute("SELECT card FROM waves_recipient WHERE card = ANY (%s::bigint[])", [array(cards)])
-        cards.difference_update(card for (card,) in cursor.fetchall())
-    return list(cards)
+def clashes(cursor: CursorWrapper, cards: Sequence[int]) -> set[int]:
+    """Where in `cards` a number stands that somebody has, or that stands there before. Among millions of random ones some do."""
+    cursor.execute("SELECT card FROM waves_recipient WHERE card = ANY (%s::bigint[])", [array(cards)])
+    given = {card for (card,) in cursor.fetchall()}
+    first = {card: place for place, card in reversed(list(enumerate(cards)))}
+    return {place for place, card in enumerate(cards) if card in given or first[card] != place}
 
 
 def random_card() -> int:

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
@@ -125,13 +126,23 @@ class Writer:
             self.id, self._number = cursor.fetchone()
 
     def add(self, change: str, people: Sequence[Named]) -> None:
-        """Some thousand more lines: these people are added (`+`) or removed (`-`)."""
-        text = "".join(one.line(change) for one in people).encode()
-        self._hash.update(text)
-        DecreeBlock.objects.create(decree_id=self.id, block=self._blocks, sealed=seal(text, _place(self.id, self._blocks)))
+        """More lines: these people are added (`+`) or removed (`-`)."""
+        self.count(people)
+        self.write(one.line(change) for one in people)
+
+    def count(self, people: Sequence[Named]) -> None:
+        """These people have a line each, which is written sooner or later."""
         self._totals.update((one.province, one.sex) for one in people)
         self._names += len(people)
-        self._blocks += 1
+
+    def write(self, lines: Iterator[str]) -> None:
+        """The next lines of the list, of people who are counted besides."""
+        while text := "".join(islice(lines, BLOCK)).encode():
+            self._hash.update(text)
+            DecreeBlock.objects.create(
+                decree_id=self.id, block=self._blocks, sealed=seal(text, _place(self.id, self._blocks))
+            )
+            self._blocks += 1
 
     def finish(self, *, buy_by: datetime | None = None) -> Decree:
         """Sign what has been written."""

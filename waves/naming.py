@@ -1,20 +1,21 @@
 """Who was drawn is named in a decree, gets a card and stands on *selected*; with the announcement, everybody is told."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, time, timedelta
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
-from foundation.pg import copy_in
+from foundation.pg import array, copy_in
+from foundation.processes import ahead
 from registrations import ladder
 from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from waves import cards, notices, screening
-from waves.decrees import BLOCK, Named, Writer, named
+from waves.decrees import Named, Writer, named
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
 
@@ -33,71 +34,83 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             raise NotNow(_("The draw is not published."))
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
-        with _drawn(draw):
-            moved = sum(len(ladder.select(draw.wave_id, ids, at)) for ids in _ids())
-            if moved != draw.selected:
-                raise _cannot()
-            for people in _by_rank():
-                _name(writer, people)
+        lines: dict[int, str] = {}
+        for people in ahead(_open, _select_all(draw, at)):
+            recipients = _give_cards(writer, people)
+            writer.count(recipients)
+            lines.update((one.rank, one.line("+")) for one in recipients)
+        writer.write(lines[rank] for rank in sorted(lines))
         return writer.finish()
 
 
 def make_recipients(writer: Writer, draw: Draw, people: Sequence[Named]) -> None:
     """Name these people in a decree that is being written. Raises `NotNow` unless all can be selected."""
-    if len(ladder.select(draw.wave_id, [one.registrant_id for one in people], writer.at)) < len(people):
-        raise _cannot()
-    _name(writer, people)
+    _select(draw, [one.registrant_id for one in people], writer.at)
+    writer.add("+", _give_cards(writer, [one._replace(card=cards.random_card()) for one in people]))
 
 
-def _name(writer: Writer, people: Sequence[Named]) -> None:
-    """Give these people their cards, and a line each."""
+def _select(draw: Draw, ids: Sequence[int], at: datetime) -> dict[int, ladder.Selected]:
+    selected = ladder.select(draw.wave_id, ids, at)
+    if len(selected) < len(ids):
+        raise NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
+    return selected
+
+
+def _give_cards(writer: Writer, people: Sequence[Named]) -> list[Named]:
+    """Make these people recipients, with the cards that they come with; with another one where somebody has it already."""
+    recipients = list(people)
     with connection.cursor() as cursor:
-        with_cards = [one._replace(card=card) for one, card in zip(people, cards.new(cursor, len(people)), strict=True)]
-        rows = (f"{one.registrant_id}\t{one.card}\t{writer.id}\t{one.rank}" for one in with_cards)
+        while places := cards.clashes(cursor, [one.card for one in recipients]):
+            for i in places:
+                recipients[i] = recipients[i]._replace(card=cards.random_card())
+        rows = (f"{one.registrant_id}\t{one.card}\t{writer.id}\t{one.rank}" for one in recipients)
         copy_in(cursor, "waves_recipient", "registrant_id, card, decree_id, rank", rows)
-    writer.add("+", with_cards)
+    return recipients
 
 
-def _cannot() -> NotNow:
-    return NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
+class _Drawn(NamedTuple):
+    """Some of those who were drawn, and are selected now."""
+
+    #: Id, rank, ticket.
+    lots: list[tuple[int, int, int]]
+    selected: dict[int, ladder.Selected]
+    #: Who they are, by id.
+    sealed: dict[int, memoryview]
 
 
-@contextmanager
-def _drawn(draw: Draw) -> Iterator[None]:
-    """With all who were drawn in a table of this transaction's own."""
-    with connection.cursor() as cursor:
-        # At once, for then several processes do it: people lie all over two large tables, and each costs a page of both.
-        cursor.execute("SET LOCAL work_mem = '256MB'")
-        cursor.execute(
+def _select_all(draw: Draw, at: datetime) -> Iterator[_Drawn]:
+    """Select all who were drawn, some thousand at a time, in the order in which they lie on the disk.
+
+    They lie all over two large tables: by rank, each of them would cost a page of both, which is read and written again whenever
+    the lot fell on somebody else in it.
+    """
+    with connection.chunked_cursor() as reading, connection.cursor() as cursor:
+        reading.execute(
             """
-            CREATE TEMP TABLE drawn ON COMMIT DROP AS
-            SELECT place.registrant_id, place.rank, ticket.number, registrant.province, registrant.sex,
-                   data.sealed, uuid_send(registrant.reference)
-            FROM waves_place place
+            SELECT place.registrant_id, place.rank, ticket.number FROM waves_place place
             JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
-            JOIN registrations_registrant registrant ON registrant.id = place.registrant_id
-            JOIN registrations_personaldata data ON data.registrant_id = place.registrant_id
-            WHERE place.draw_id = %s
+            WHERE place.draw_id = %s ORDER BY 1
             """,
             [draw.pk],
         )
-        yield
-        cursor.execute("DROP TABLE drawn")
+        while lots := reading.fetchmany(BATCH):
+            ids = [id for id, *_ in lots]
+            selected = _select(draw, ids, at)
+            cursor.execute(
+                "SELECT registrant_id, sealed FROM registrations_personaldata WHERE registrant_id = ANY (%s::bigint[])",
+                [array(ids)],
+            )
+            yield _Drawn(lots, selected, dict(cursor.fetchall()))
 
 
-def _ids() -> Iterator[list[int]]:
-    """In the order in which they lie on the disk: each page is written once, and not whenever the lot fell on somebody in it."""
-    with connection.chunked_cursor() as reading:
-        reading.execute("SELECT registrant_id FROM drawn ORDER BY 1")
-        yield from iter(lambda: [id for (id,) in reading.fetchmany(BATCH)], [])
-
-
-def _by_rank() -> Iterator[list[Named]]:
-    """A block at a time."""
-    with connection.chunked_cursor() as reading:
-        reading.execute("SELECT * FROM drawn ORDER BY rank")
-        while rows := reading.fetchmany(BLOCK):
-            yield named(rows)
+def _open(drawn: _Drawn) -> list[Named]:
+    """Who they are, with random cards."""
+    rows = [
+        (id, rank, ticket, one.province, one.sex, drawn.sealed[id], one.reference)
+        for id, rank, ticket in drawn.lots
+        for one in (drawn.selected[id],)
+    ]
+    return [one._replace(card=cards.random_card()) for one in named(rows)]
 
 
 def deadline(draw: Draw, at: datetime) -> datetime:

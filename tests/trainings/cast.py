@@ -51,10 +51,8 @@ def make_recipients(count: int, *, first: int = 1000) -> list[int]:
     """So many recipients of one decree, on *selected*, each with a card; by a draw of two, and the others beside it."""
     decree = Decree.objects.first() or make_announced(count=4, quota=2).decrees.get()
     ids = make_registrants(count, stage=Stage.PHONE_VERIFIED, first=first)
-    with connection.cursor() as cursor:
-        numbers = cards.new(cursor, count)
     Recipient.objects.bulk_create(
-        Recipient(registrant_id=id, card=card, decree_id=decree.pk, rank=0) for id, card in zip(ids, numbers, strict=True)
+        Recipient(registrant_id=id, card=cards.random_card(), decree_id=decree.pk, rank=0) for id in ids
     )
     assert len(ladder.select(Wave.objects.get(pk=1).pk, ids, TOLD)) == count
     return ids

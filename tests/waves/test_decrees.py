@@ -310,6 +310,16 @@ def test_a_card_has_16_digits_of_which_the_last_checks_the_others():
     assert cards.check_digit("7992739871") == 3, "the standard's own example"
 
 
+def test_a_card_that_somebody_has_or_that_was_made_twice_clashes():
+    naming.issue(make_published(count=8, quota=2), by="Denni", at=AT)
+    had = Recipient.objects.first().card
+    free = [had + 1, had + 2]
+
+    with connection.cursor() as cursor:
+        assert cards.clashes(cursor, [free[0], had, free[1], free[0]]) == {1, 3}
+        assert not cards.clashes(cursor, free)
+
+
 def test_decrees_of_a_year_are_numbered_without_a_gap_and_one_names_each_draw():
     first = make_published(count=8, quota=2)
     naming.issue(first, by="Denni", at=AT)
