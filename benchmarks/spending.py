@@ -32,7 +32,8 @@ def measure(people: int) -> dict[str, float]:
     # What the command does beside: it starts, sees that there is nothing to do, and reports.
     idle = watched(*command, "--without-spending").seconds
     recipients = Recipient.objects.count()
-    wall = watched(*command).seconds - idle
+    run = watched(*command)
+    wall = run.seconds - idle
     floor = _floor()
     return {
         "spending_recipients": recipients,
@@ -40,6 +41,7 @@ def measure(people: int) -> dict[str, float]:
         "spending_s": wall,
         "spending_floor_per_s": recipients / floor,
         "spending_ratio": wall / floor,
+        "spending_all_python_rss_mb": sum(run.memory),
     }
 
 

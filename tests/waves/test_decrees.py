@@ -75,6 +75,16 @@ def test_the_list_is_canonical_sealed_hashed_and_signed():
     assert f"sha256 {bytes(decree.sha256).hex()}" in decree.statement
 
 
+def test_a_long_list_is_sealed_in_parts_and_stays_in_the_order_of_ranks():
+    decree = naming.issue(make_published(count=decrees.BLOCK + 300, quota=decrees.BLOCK + 200), by="Denni", at=AT)
+
+    ranks = [int(line.split(b";")[1]) for line in b"".join(decrees.lines(decree)).splitlines()[1:]]
+    assert ranks == sorted(Recipient.objects.values_list("rank", flat=True))
+    assert len(ranks) == decrees.BLOCK + 200
+    assert DecreeBlock.objects.count() == 2
+    assert decrees.faults(decree) == []
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
