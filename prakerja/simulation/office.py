@@ -41,8 +41,6 @@ def do(step: Step) -> bool:
             _answer(SURVEYS[ERAS[step.era]])
         case Deed.RECHECK:
             return _recheck(at=ERAS[step.era])
-        case Deed.PROPOSE:
-            return _propose(step.payer, at=ERAS[step.era], approve=step.era < len(PAYDAYS))
         case Deed.REVOKE:
             for decree in Decree.objects.filter(draw__wave=step.wave, kind=Decree.Kind.RECIPIENTS):
                 while revocation.lapse(decree, buy_by=deadline(step.wave)):
@@ -90,14 +88,18 @@ def _recheck(*, at: datetime) -> bool:
     return not found
 
 
-def _propose(payer: str, *, at: datetime, approve: bool) -> bool:
-    """Put together a batch of what is due then; whether that was all. With `approve`, what was proposed then is approved."""
+def propose(payer: str, era: int) -> bool:
+    """Put together a batch of what is due on a payday, and approve it unless it is the last one; whether that was all.
+
+    Taken twice, it does nothing twice.
+    """
+    at = ERAS[era]
     maker, checker = (User.objects.get(username=name) for name in (MAKER, CHECKER))
     try:
         batch = batching.propose(payer, by=maker, at=at)
     except NotNow:
         batch = None
-    if approve:
+    if era < len(PAYDAYS):
         for waits in Batch.objects.filter(payer=payer, approved_at=None, withdrawn_at=None, made_at=at):
             batching.approve(waits, by=checker, sha256=bytes(waits.sha256).hex(), at=at)
     return batch is None or batch.payouts < batching.LARGEST

@@ -26,8 +26,9 @@ from prakerja.simulation import calls, office
 from prakerja.simulation.acting import MOST, Acting
 from prakerja.simulation.calls import Astray
 from prakerja.simulation.population import Population
+from prakerja.simulation.programme import END
 from prakerja.simulation.recipients import ERAS, RecipientPlan, Recipients
-from prakerja.simulation.steps import PAYING, STEPS, Deed, Step, called, waiting
+from prakerja.simulation.steps import PAYING, STEPS, Deed, Step, called, proposing, waiting
 from registrations import funnel
 from registrations.stages import Stage
 from trainings import catalogue
@@ -95,6 +96,9 @@ class Spending:
                 found = work_off(
                     calling, size=size, service=None, act=lambda claim: self.acting.call(claim, step.era, partners)
                 )
+            case Deed.PROPOSE:
+                [payers] = step.queues
+                found = work_off(payers, size=1, service=None, act=lambda claim: _propose(claim, step.era))
             case Deed.SEND:
                 found = office.send(partners, ERAS[step.era])
             case _:
@@ -165,6 +169,9 @@ def begin(spending: Spending) -> None:
                 for start in range(0, len(chosen), size):
                     some = chosen[start : start + size]
                     enqueue(waiting(era, by_api=by_api), ids[some].tolist(), notes=numbers[some].tolist(), hint=False)
+        for era, at in enumerate(ERAS):
+            for place in range(len(PAYING) if at < END else 0):
+                enqueue(proposing(era), [place], hint=False)
         enqueue("office", [0], hint=False)
         Run.objects.filter(pk=run.pk).update(spending=True)
 
@@ -186,6 +193,16 @@ def _named(plan: RecipientPlan, seed: int) -> "np.typing.NDArray[np.int64]":
     if len(found) != plan.selected:
         raise Astray(f"the decree of wave {plan.wave} names {len(found)} instead of {plan.selected}")
     return found
+
+
+def _propose(claim: Claim, era: int) -> int:
+    """Put together the next batch of a payer's."""
+    [item] = claim.items
+    over = office.propose(PAYING[item.subject], era)
+    with claim.settling():
+        if not over:
+            enqueue(proposing(era), [item.subject], hint=False)
+    return 1
 
 
 def _fold() -> None:

@@ -23,7 +23,7 @@ class Deed(Enum):
     ANSWER = auto()
     #: Payers are asked again about accounts of which they have said nothing for too long.
     RECHECK = auto()
-    #: One payer's payouts are put together and, but for the last ones, approved.
+    #: Payouts are put together and, but for the last ones, approved: payer by payer, side by side.
     PROPOSE = auto()
     SEND = auto()
     #: One wave's time to buy is over.
@@ -36,7 +36,6 @@ class Deed(Enum):
 class Step(NamedTuple):
     deed: Deed
     era: int
-    payer: str = ""
     wave: int = 0
     survey: int = 0
 
@@ -48,6 +47,8 @@ class Step(NamedTuple):
                 return [waiting(self.era, by_api=False)]
             case Deed.CALL:
                 return [waiting(self.era, by_api=True)]
+            case Deed.PROPOSE:
+                return [proposing(self.era)]
             case Deed.SEND:
                 return [queue(payer) for payer in PAYING]
         return []
@@ -56,6 +57,11 @@ class Step(NamedTuple):
 def waiting(era: int, *, by_api: bool) -> str:
     """Where those wait who do their last thing in this era."""
     return f"era_{era}_api" if by_api else f"era_{era}"
+
+
+def proposing(era: int) -> str:
+    """Where payers wait for the batches of this payday, as places in `PAYING`."""
+    return f"era_{era}_payers"
 
 
 def called(era: int) -> str:
@@ -89,8 +95,7 @@ def steps() -> Iterator[Step]:
             yield Step(Deed.ANSWER, era)
         if at < END:
             yield Step(Deed.RECHECK, era)
-            for payer in PAYING:
-                yield Step(Deed.PROPOSE, era, payer)
+            yield Step(Deed.PROPOSE, era)
         if at in PAYDAYS:
             yield Step(Deed.SEND, era)
     for deed in (Deed.REVOKE, Deed.DECREE):
