@@ -99,6 +99,6 @@ def _measure() -> dict[str, float]:
 
 
 def _join(ids: list[int]) -> None:
-    with transaction.atomic():  # of a registrant's own, each would have a commit that is not the join's
+    with transaction.atomic():  # as those commit who join one by one is not what is measured
         for start in range(0, len(ids), BATCH):
             joining.join(WAVE, ids[start : start + BATCH])

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -95,8 +95,12 @@ def _plain(text: str) -> str:
     return " ".join(text.replace(";", " ").split())
 
 
-def named(rows: Sequence[tuple[int, int, int | None, int, int, memoryview, memoryview]]) -> list[Named]:
-    """People with their names, from rows `registrant, rank, ticket, province, sex, sealed, reference`."""
+#: Of somebody whose name is to be opened: registrant, rank, ticket, province, sex, sealed data, reference.
+Row: TypeAlias = tuple[int, int, int | None, int, int, memoryview, memoryview]
+
+
+def named(rows: Sequence[Row]) -> list[Named]:
+    """People with their names."""
     return [
         Named(id, rank, ticket, province, sex, Person.open(sealed, reference).name)
         for id, rank, ticket, province, sex, sealed, reference in rows

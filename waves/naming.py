@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
-from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -15,7 +14,7 @@ from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from waves import cards, notices, screening
-from waves.decrees import Named, Writer, named
+from waves.decrees import Named, Row, Writer, named
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
 
@@ -39,6 +38,8 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             recipients = _give_cards(writer, people)
             writer.count(recipients)
             lines.update((one.rank, one.line("+")) for one in recipients)
+        if len(lines) != draw.selected:
+            raise _cannot()
         writer.write(lines[rank] for rank in sorted(lines))
         return writer.finish()
 
@@ -52,8 +53,12 @@ def make_recipients(writer: Writer, draw: Draw, people: Sequence[Named]) -> None
 def _select(draw: Draw, ids: Sequence[int], at: datetime) -> dict[int, ladder.Selected]:
     selected = ladder.select(draw.wave_id, ids, at)
     if len(selected) < len(ids):
-        raise NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
+        raise _cannot()
     return selected
+
+
+def _cannot() -> NotNow:
+    return NotNow(_("Somebody who was drawn cannot be selected any more: annul the draw."))
 
 
 def _give_cards(writer: Writer, people: Sequence[Named]) -> list[Named]:
@@ -68,18 +73,8 @@ def _give_cards(writer: Writer, people: Sequence[Named]) -> list[Named]:
     return recipients
 
 
-class _Drawn(NamedTuple):
-    """Some of those who were drawn, and are selected now."""
-
-    #: Id, rank, ticket.
-    lots: list[tuple[int, int, int]]
-    selected: dict[int, ladder.Selected]
-    #: Who they are, by id.
-    sealed: dict[int, memoryview]
-
-
-def _select_all(draw: Draw, at: datetime) -> Iterator[_Drawn]:
-    """Select all who were drawn, some thousand at a time, in the order in which they lie on the disk.
+def _select_all(draw: Draw, at: datetime) -> Iterator[list[Row]]:
+    """Select all who were drawn, in the order in which they lie on the disk; rows for `named`, some thousand at a time.
 
     They lie all over two large tables: by rank, each of them would cost a page of both, which is read and written again whenever
     the lot fell on somebody else in it.
@@ -100,16 +95,17 @@ def _select_all(draw: Draw, at: datetime) -> Iterator[_Drawn]:
                 "SELECT registrant_id, sealed FROM registrations_personaldata WHERE registrant_id = ANY (%s::bigint[])",
                 [array(ids)],
             )
-            yield _Drawn(lots, selected, dict(cursor.fetchall()))
+            sealed = dict(cursor.fetchall())
+            if len(sealed) < len(ids):
+                raise _cannot()
+            yield [
+                (id, rank, ticket, (who := selected[id]).province, who.sex, sealed[id], who.reference)
+                for id, rank, ticket in lots
+            ]
 
 
-def _open(drawn: _Drawn) -> list[Named]:
+def _open(rows: Sequence[Row]) -> list[Named]:
     """Who they are, with random cards."""
-    rows = [
-        (id, rank, ticket, one.province, one.sex, drawn.sealed[id], one.reference)
-        for id, rank, ticket in drawn.lots
-        for one in (drawn.selected[id],)
-    ]
     return [one._replace(card=cards.random_card()) for one in named(rows)]
 
 

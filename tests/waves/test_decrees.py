@@ -17,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from foundation.sealing import seal
 from prakerja.simulation import drive
 from registrations import funnel, ladder
-from registrations.models import Registrant
+from registrations.models import PersonalData, Registrant
 from registrations.stages import DropOff, Stage
 from tests.conftest import ROOT
 from tests.waves.cast import (
@@ -411,10 +411,22 @@ def test_after_a_change_of_keys_the_new_one_signs_and_the_old_signatures_hold(se
     assert (decrees.faults(old), decrees.faults(new)) == ([], [])
 
 
-def test_if_somebody_who_was_drawn_cannot_be_selected_nothing_has_happened():
+def fall_back(id):
+    Registrant.objects.filter(pk=id).update(stage=Stage.IDENTITY_VERIFIED, phone_verified_at=None)
+
+
+def lose_data(id):
+    PersonalData.objects.filter(registrant_id=id).delete()
+
+
+def lose_place(id):
+    Place.objects.filter(registrant_id=id).delete()
+
+
+@pytest.mark.parametrize("happens", [fall_back, lose_data, lose_place])
+def test_if_somebody_who_was_drawn_cannot_be_selected_nothing_has_happened(happens):
     draw = make_published(count=10, quota=5)
-    one = Place.objects.first()
-    Registrant.objects.filter(pk=one.registrant_id).update(stage=Stage.IDENTITY_VERIFIED, phone_verified_at=None)
+    happens(Place.objects.first().registrant_id)
 
     with pytest.raises(NotNow, match="annul"):
         naming.issue(draw, by="Denni", at=AT)
