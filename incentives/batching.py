@@ -17,6 +17,7 @@ from foundation.pg import array
 from foundation.work import enqueue
 from incentives import checking, gating
 from incentives.holding import Held, hold
+from incentives.linking import ITS_ACCOUNT
 from incentives.models import UNPAID, Batch, Block, Payout
 from incentives.payers import PAYERS, queue
 from incentives.terms import ITEMS
@@ -29,9 +30,7 @@ S = Payout.State
 
 #: Due, unpaid, no gate shut, in no batch, nothing left over with a payer, and an account of which this payer has said that it is
 #: fit, not too long ago.
-_RIPE = f"""
-    FROM incentives_obligation obligation JOIN incentives_account account
-        ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
+_CONDITION = f"""
     WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
       AND obligation.batch_id IS NULL AND obligation.due_at <= %(at)s
       AND account.payer = %(payer)s AND account.checked_at > %(checked_since)s AND account.gate = 0
@@ -39,6 +38,13 @@ _RIPE = f"""
           SELECT 1 FROM incentives_leftover leftover
           WHERE leftover.obligation_id = obligation.id AND leftover.settled_at IS NULL
       )
+"""
+_RIPE = f"FROM incentives_obligation obligation {ITS_ACCOUNT} {_CONDITION}"
+#: The same of those in hand, which are looked up one by one, too.
+_STILL_RIPE = f"""
+    FROM unnest(%(ids)s::bigint[]) AS held (id)
+    CROSS JOIN LATERAL (SELECT * FROM incentives_obligation WHERE id = held.id OFFSET 0) AS obligation
+    {ITS_ACCOUNT} {_CONDITION}
 """
 
 
@@ -83,7 +89,7 @@ def propose(payer: str, *, by: User, at: datetime, limit: int = LARGEST, of: Ite
             # Asked once more, now that nobody else can take them.
             f"""
             WITH ripe AS (
-                SELECT obligation.id, account.id AS account_id {_RIPE} AND obligation.id = ANY (%(ids)s::bigint[])
+                SELECT obligation.id, account.id AS account_id {_STILL_RIPE}
             ), taken AS (
                 UPDATE incentives_obligation obligation SET batch_id = %(batch)s, attempt = obligation.attempt + 1
                 FROM ripe WHERE obligation.id = ripe.id

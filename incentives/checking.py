@@ -14,7 +14,7 @@ from foundation.work import Claim, Item, work_off
 from incentives import gating, terms
 from incentives.gates import Gate
 from incentives.holding import hold
-from incentives.linking import ask_payers
+from incentives.linking import ITS_ACCOUNT, ask_payers
 from incentives.models import UNPAID, State
 from incentives.numbers import open_number
 from incentives.payers import PAYERS, check_queue, service
@@ -199,9 +199,7 @@ def recheck(*, at: datetime, size: int) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT account.registrant_id, account.id FROM incentives_obligation obligation
-            JOIN incentives_account account
-                ON account.registrant_id = obligation.id / {ITEMS} AND account.ended_at IS NULL
+            SELECT account.registrant_id, account.id FROM incentives_obligation obligation {ITS_ACCOUNT}
             WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
               AND obligation.batch_id IS NULL AND obligation.due_at <= %s
               AND account.gate = 0 AND account.checked_at <= %s

@@ -13,7 +13,16 @@ from incentives import gating
 from incentives.holding import Held, hold
 from incentives.numbers import digest_of, seal_number
 from incentives.payers import PAYERS, check_queue, tidy
+from incentives.terms import ITEMS
 from registrations.stages import Stage
+
+#: Joins to each `obligation` the account that is linked. Looked up one by one whatever the planner thinks (OFFSET 0): while the
+#: tables grow it takes fit accounts for few, and goes through everything that is due for each of them.
+ITS_ACCOUNT = f"""
+    CROSS JOIN LATERAL (
+        SELECT * FROM incentives_account WHERE registrant_id = obligation.id / {ITEMS} AND ended_at IS NULL OFFSET 0
+    ) AS account
+"""
 
 
 class Link(NamedTuple):

@@ -21,6 +21,7 @@ from prakerja.simulation.population import Population
 from prakerja.simulation.programme import END
 from prakerja.simulation.recipients import ERAS, PAYDAYS, Course, Life, Recipients
 from prakerja.simulation.steps import PAYING, called
+from prakerja.simulation.waves import Numbers
 from trainings import cancelling, completing, purchasing, redeeming, reviewing
 
 #: So many of a parcel's people act at once at most.
@@ -132,6 +133,10 @@ class Acting:
         phones = self.population.phones([number for _, number in rows])
         return {id: phone for (id, _), phone in zip(rows, phones, strict=True)}
 
+    def choices(self, numbers: Numbers) -> Numbers:
+        """Which of the offers each of these recipients buys."""
+        return self.recipients.chances(numbers) % len(self.offers)
+
     @cached_property
     def offers(self) -> list["Offer"]:
         """What can be bought all the time by as many as want to."""
@@ -139,7 +144,8 @@ class Acting:
             cursor.execute(
                 """
                 SELECT code, platform_id, provider_id FROM trainings_training
-                WHERE seats IS NULL AND valid_from <= %s AND valid_until > %s ORDER BY id
+                WHERE seats IS NULL AND valid_from <= %s AND valid_until > %s
+                ORDER BY platform_id, provider_id, id
                 """,
                 [PAYDAYS[0] - timedelta(days=20), END],
             )

@@ -400,7 +400,7 @@ class Recipients:
                     _PAYERS[part(bits, 16, 7)].tolist(),
                     _RATINGS[part(bits, 24, 5)].tolist(),
                     (50 + part(bits, 29, 6) % 51).tolist(),
-                    part(bits, 36, 20).tolist(),
+                    _chance(bits).tolist(),
                     strict=True,
                 ),
             )
@@ -411,6 +411,11 @@ class Recipients:
         _, _, acts = self._acts(numbers)
         last: Numbers = np.maximum.reduce(acts)
         return np.where(last == NEVER, NEVER, np.searchsorted(_ERA_ENDS, last, side="right"))
+
+    def chances(self, numbers: Numbers) -> Numbers:
+        """What looks like chance of each: the last entry of a `Life`."""
+        found: Numbers = _chance(scattered(numbers, self._salt))
+        return found
 
     @staticmethod
     def by_api(numbers: Numbers) -> NDArray[np.bool_]:
@@ -447,6 +452,10 @@ class Recipients:
                 np.where(_LINKS[courses], ready, NEVER),
             ],
         )
+
+
+def _chance(bits: Bits) -> Numbers:
+    return part(bits, 36, 20)
 
 
 def _courses(which: Any) -> Any:

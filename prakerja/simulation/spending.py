@@ -165,6 +165,8 @@ def begin(spending: Spending) -> None:
         for era in range(len(ERAS)):
             for by_api in (False, True):
                 chosen = np.flatnonzero((eras == era) & (recipients.by_api(numbers) == by_api))
+                # Who buys the same waits together: what is told to a partner, and by it, is told of as many as can be at once.
+                chosen = chosen[np.lexsort((ids[chosen], spending.acting.choices(chosen)))]
                 size = CALLING if by_api else PARCEL
                 for start in range(0, len(chosen), size):
                     some = chosen[start : start + size]

@@ -232,6 +232,34 @@ def test_nothing_is_in_two_batches():
         batching.propose("bni", by=clerk("maker"), at=LATER)
 
 
+@pytest.mark.parametrize(
+    "look",
+    [lambda: make_batch().payouts, lambda: checking.recheck(at=grown_old(), size=1000)],
+    ids=["what is due", "what was looked at long ago"],
+)
+def test_each_is_looked_at_a_few_times_only_whatever_the_planner_thinks_of_tables_that_grow(look):
+    link(make_owed(300))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE incentives_obligation, incentives_account")  # no account is known to be fit yet
+        cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    check()
+    before = rows_read()
+
+    assert look() == 300
+
+    assert rows_read() - before < 300 * 20
+
+
+def rows_read() -> int:
+    """Of obligations and accounts, in this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname = ANY (%s)",
+            [["incentives_obligation", "incentives_account"]],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def test_a_batch_that_is_withdrawn_gives_its_payouts_free_under_new_references():
     [id] = make_payable()
     batch = batching.propose("bni", by=clerk("maker"), at=LATER)
