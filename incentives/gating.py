@@ -34,7 +34,7 @@ def _refresh(claim: Claim, clock: Clock) -> int:
 
 def refresh(ids: Sequence[int], *, at: datetime) -> dict[int, Gate]:
     """Write down which gate is shut for these people now; return it for those who have completed a training."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = hold(ids)
         found = gates_of(held)
         write(found, held, at=at)

@@ -62,7 +62,7 @@ class Linked(NamedTuple):
 def link(links: Sequence[Link]) -> list[Outcome]:
     """Link these accounts and have their payers asked about them; one outcome each, in order."""
     asked = [entry._replace(number=tidy(entry.number)) for entry in links]
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = hold(entry.registrant_id for entry in asked)
         outcomes = {place: problem for place, entry in enumerate(asked) if (problem := _problem(entry, held))}
         digests = {place: digest_of(entry.payer, entry.number) for place, entry in enumerate(asked) if place not in outcomes}

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from registrations.models import Cell
 from registrations.regions import Province
 from registrations.stages import DropOff, Stage
 
@@ -19,6 +20,8 @@ from registrations.stages import DropOff, Stage
 WIB = ZoneInfo("Asia/Jakarta")
 
 FOLD_LOCK = 0x464F4C44  # "FOLD"
+
+_HOUR, _DAY, _MONTH = Cell.Grain.HOUR, Cell.Grain.DAY, Cell.Grain.MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +132,27 @@ def _sums(view: View, *, national: bool) -> list[tuple[int, int, int, int]]:
     first, last = view.waves
     wave = "wave" if view.selected_wave is None else "selected_wave"
     if view.as_of is None:
-        cells, raw, moments = "grain = 'month'", "true", []
+        cells, raw, moments = f"grain = {_MONTH}", "true", []
     else:
         hour = view.as_of
         day = hour.replace(hour=0)
         month = day.replace(day=1)
-        cells = """(grain = 'month' AND starts_at < %s) OR (grain = 'day' AND starts_at >= %s AND starts_at < %s)
-                   OR (grain = 'hour' AND starts_at >= %s AND starts_at < %s)"""
+        cells = f"""(grain = {_MONTH} AND starts_at < %s) OR (grain = {_DAY} AND starts_at >= %s AND starts_at < %s)
+                    OR (grain = {_HOUR} AND starts_at >= %s AND starts_at < %s)"""
         raw, moments = "hour < %s", [month, month, day, day, hour, hour]
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT province, stage, drop_off, sum(people)::bigint FROM (
                 SELECT province, stage, drop_off, people FROM registrations_cell
-                WHERE national = %s AND {wave} BETWEEN %s AND %s AND ({cells})
+                WHERE province {"=" if national else ">"} 0 AND {wave} BETWEEN %s AND %s AND ({cells})
                 UNION ALL
                 SELECT {"0" if national else "province"}, stage, drop_off, people FROM registrations_movement
                 WHERE {wave} BETWEEN %s AND %s AND ({raw})
             ) AS entries
             GROUP BY 1, 2, 3 HAVING sum(people) <> 0
             """,
-            [national, first, last, *moments[:-1], first, last, *moments[-1:]],
+            [first, last, *moments[:-1], first, last, *moments[-1:]],
         )
         return list(cursor.fetchall())
 
@@ -161,7 +164,7 @@ def fold() -> int:
         if not cursor.fetchone()[0]:
             return 0
         cursor.execute(
-            """
+            f"""
             WITH raw AS (
                 DELETE FROM registrations_movement RETURNING *
             ), hourly AS MATERIALIZED (
@@ -177,18 +180,17 @@ def fold() -> int:
                        sum(people) AS people
                 FROM daily GROUP BY 1, 2, 3, 4, 5, 6
             ), fine AS (
-                SELECT 'hour' AS grain, * FROM hourly
-                UNION ALL SELECT 'day', * FROM daily
-                UNION ALL SELECT 'month', * FROM monthly
+                SELECT {_HOUR} AS grain, * FROM hourly
+                UNION ALL SELECT {_DAY}, * FROM daily
+                UNION ALL SELECT {_MONTH}, * FROM monthly
             ), cells AS (
                 INSERT INTO registrations_cell AS cell
-                    (grain, national, wave, selected_wave, stage, drop_off, starts_at, province, people)
-                SELECT grain, false, wave, selected_wave, stage, drop_off, starts_at, province, people
-                FROM fine WHERE people <> 0
+                    (grain, province, wave, selected_wave, starts_at, stage, drop_off, people)
+                SELECT grain, province, wave, selected_wave, starts_at, stage, drop_off, people FROM fine WHERE people <> 0
                 UNION ALL
-                SELECT grain, true, wave, selected_wave, stage, drop_off, starts_at, 0, sum(people)
+                SELECT grain, 0, wave, selected_wave, starts_at, stage, drop_off, sum(people)
                 FROM fine GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(people) <> 0
-                ON CONFLICT (grain, national, wave, selected_wave, stage, drop_off, starts_at, province)
+                ON CONFLICT (grain, province, wave, selected_wave, starts_at, stage, drop_off)
                 DO UPDATE SET people = cell.people + excluded.people
             )
             SELECT count(*) FROM raw
@@ -217,11 +219,11 @@ class Recount(NamedTuple):
     differences: list[Difference]
 
 
-_RECOUNT = """
+_RECOUNT = f"""
     WITH ledger AS (
         SELECT wave, selected_wave, province, stage, drop_off, hour, sum(people) AS people FROM (
             SELECT wave, selected_wave, province, stage, drop_off, starts_at AS hour, people
-            FROM registrations_cell WHERE grain = 'hour' AND NOT national
+            FROM registrations_cell WHERE grain = {_HOUR} AND province > 0
             UNION ALL
             SELECT wave, selected_wave, province, stage, drop_off, hour, people FROM registrations_movement
         ) AS entries GROUP BY 1, 2, 3, 4, 5, 6
@@ -251,21 +253,22 @@ _RECOUNT = """
         FULL JOIN reasons USING (wave, selected_wave, province, stage, drop_off)
         UNION ALL
         -- Each coarser cell is the sum of the finer ones.
-        SELECT grain || CASE WHEN national THEN ' of all provinces' ELSE '' END, wave, selected_wave, province, stage, drop_off,
-               starts_at, sum(coarse)::bigint, sum(fine)::bigint
+        SELECT CASE grain WHEN {_HOUR} THEN 'hour' WHEN {_DAY} THEN 'day' ELSE 'month' END
+                   || CASE province WHEN 0 THEN ' of all provinces' ELSE '' END,
+               wave, selected_wave, province, stage, drop_off, starts_at, sum(coarse)::bigint, sum(fine)::bigint
         FROM (
-            SELECT grain, national, wave, selected_wave, province, stage, drop_off, starts_at, people AS coarse, 0 AS fine
-            FROM registrations_cell WHERE grain <> 'hour' OR national
+            SELECT grain, wave, selected_wave, province, stage, drop_off, starts_at, people AS coarse, 0 AS fine
+            FROM registrations_cell WHERE grain <> {_HOUR} OR province = 0
             UNION ALL
-            SELECT times.grain, places.national, wave, selected_wave, places.province, stage, drop_off, times.starts_at, 0, people
+            SELECT times.grain, wave, selected_wave, places.province, stage, drop_off, times.starts_at, 0, people
             FROM registrations_cell AS hourly,
             LATERAL (VALUES
-                ('hour', starts_at),
-                ('day', date_trunc('day', starts_at, 'Asia/Jakarta')),
-                ('month', date_trunc('month', starts_at, 'Asia/Jakarta'))
+                ({_HOUR}, starts_at),
+                ({_DAY}, date_trunc('day', starts_at, 'Asia/Jakarta')),
+                ({_MONTH}, date_trunc('month', starts_at, 'Asia/Jakarta'))
             ) AS times (grain, starts_at),
-            LATERAL (VALUES (false, hourly.province), (true, 0)) AS places (national, province)
-            WHERE hourly.grain = 'hour' AND NOT hourly.national AND (times.grain <> 'hour' OR places.national)
+            LATERAL (VALUES (hourly.province), (0)) AS places (province)
+            WHERE hourly.grain = {_HOUR} AND hourly.province > 0 AND (times.grain <> {_HOUR} OR places.province = 0)
         ) AS grains
         GROUP BY 1, 2, 3, 4, 5, 6, 7
     )

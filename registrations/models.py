@@ -193,6 +193,9 @@ class Movement(models.Model):
     hour = models.DateTimeField()
     people = models.IntegerField()
 
+    class Meta:
+        constraints = [models.CheckConstraint(name="movement_of_a_province", condition=models.Q(province__gt=0))]
+
     def __str__(self) -> str:
         return f"{self.people:+} on {self.stage}/{self.drop_off}"
 
@@ -200,24 +203,22 @@ class Movement(models.Model):
 class Cell(models.Model):
     """A folded cell of the funnel's ledger: the net movement in one hour, day or month. See `registrations.funnel`."""
 
-    class Grain(models.TextChoices):
-        HOUR = "hour"
-        DAY = "day"
-        MONTH = "month"
+    class Grain(models.IntegerChoices):
+        HOUR = 1
+        DAY = 2
+        MONTH = 3
 
-    pk = models.CompositePrimaryKey(
-        "grain", "national", "wave", "selected_wave", "stage", "drop_off", "starts_at", "province"
-    )
+    # In this order, an index entry and a row have no gaps: there are as many of them as people in a small programme.
+    pk = models.CompositePrimaryKey("grain", "province", "wave", "selected_wave", "starts_at", "stage", "drop_off")
     starts_at = models.DateTimeField()
-    grain = models.CharField(max_length=5, choices=Grain)
-    #: Whether the cell sums over all provinces (its `province` is 0 then).
-    national = models.BooleanField()
+    people = models.IntegerField()
+    grain = models.PositiveSmallIntegerField(choices=Grain)
+    #: 0: all of them together.
+    province = models.PositiveSmallIntegerField()
     wave = models.PositiveSmallIntegerField()
     selected_wave = models.PositiveSmallIntegerField()
-    province = models.PositiveSmallIntegerField()
     stage = models.PositiveSmallIntegerField()
     drop_off = models.PositiveSmallIntegerField()
-    people = models.IntegerField()
 
     def __str__(self) -> str:
         return f"{self.people} on {self.stage}/{self.drop_off} in {self.grain} {self.starts_at}"

@@ -4,6 +4,7 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+import msgpack
 import orjson
 
 from foundation.sealing import digest, seal, unseal
@@ -27,14 +28,21 @@ class Person(NamedTuple):
 
     def seal(self, reference: UUID) -> bytes:
         """The sealed value that only opens as the data of the registration `reference`."""
-        return seal(orjson.dumps(tuple(self)), b"person:" + reference.bytes)
+        days, language = self.birth_date.toordinal(), self.language
+        # Numbers as numbers: 41 bytes less than as JSON, of each of many millions.
+        packed = msgpack.packb([self.name, self.email, int(self.nik), int(self.kk), days, int(self.phone), language])
+        return seal(packed, b"person:" + reference.bytes)
 
     @classmethod
     def open(cls, sealed: bytes | memoryview, reference: bytes | memoryview) -> "Person":
         """What was sealed for the registration with these 16 bytes as reference."""
-        fields = orjson.loads(unseal(sealed, b"person:" + reference))
-        fields[4] = date.fromisoformat(fields[4])
-        return cls._make(fields)
+        packed = unseal(sealed, b"person:" + reference)
+        if packed.startswith(b"["):  # as it was sealed before: JSON
+            name, email, nik, kk, born, phone, language = orjson.loads(packed)
+            return cls(name, email, nik, kk, date.fromisoformat(born), phone, language)
+        name, email, nik_number, kk_number, days, phone_number, language = msgpack.unpackb(packed)
+        nik, kk = str(nik_number).zfill(16), str(kk_number).zfill(16)
+        return cls(name, email, nik, kk, date.fromordinal(days), f"+{phone_number}", language)
 
 
 def email_digest(email: str) -> str:

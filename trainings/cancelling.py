@@ -39,7 +39,7 @@ def cancel(cancellations: Sequence[Cancellation], *, platform: str, unused_only:
 
     Money and seat go back by trigger. Who has no other training then is held by that reason, until they buy one.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         held = holding.hold((each.redeem_code for each in cancellations), partner=platform, as_platform=True)
         gone: dict[str, datetime] = {}
         outcomes = []

@@ -73,7 +73,7 @@ def complete(completions: Sequence[Completion], *, partner: str, now: datetime) 
 
     A first completed training lifts the registrant, and is handed to who owes the incentives.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = holding.hold((completion.redeem_code for completion in completions), partner=partner)
         done: dict[str, Completion] = {}
         outcomes = []

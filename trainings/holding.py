@@ -1,7 +1,8 @@
 """Purchases in hand: found by redeem code, through the partner who may act on them, with their registrants locked.
 
 Whoever buys, redeems, completes or cancels locks the registrants first, in the order of their ids, and the limited trainings
-after them: so no two wait for each other.
+after them: so no two wait for each other. An act on a set is one transaction; inside a caller's it has no savepoint of its own, and
+when it fails, the caller's is given up with it.
 """
 
 import re
@@ -20,6 +21,8 @@ CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
 #: The trainings that a partner sells, and those that it sells or gives.
 _SOLD = "training.platform_id = %(partner)s"
 MINE = f"{_SOLD} OR training.provider_id = %(partner)s"
+
+_LOCK = "SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY ({}) ORDER BY id FOR NO KEY UPDATE"
 
 
 class Held(NamedTuple):
@@ -57,8 +60,8 @@ def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> di
     """
     parameters = {"codes": literal, "partner": partner}
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT DISTINCT purchase.registrant_id {found}", parameters)
-        stages = lock_registrants(cursor, (id for (id,) in cursor.fetchall()))
+        cursor.execute(_LOCK.format(f"ARRAY(SELECT purchase.registrant_id {found})"), parameters)
+        stages = {id: stage for id, stage, _ in cursor.fetchall()}
         # Read when they are locked: until then, they may have been changed.
         cursor.execute(
             f"""
@@ -68,18 +71,12 @@ def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> di
             """,
             parameters,
         )
-        return {row[1]: Held._make((*row, stages[row[2]][0])) for row in cursor.fetchall()}
+        return {row[1]: Held._make((*row, stages[row[2]])) for row in cursor.fetchall()}
 
 
 def lock_registrants(cursor: CursorWrapper, ids: Iterable[int]) -> dict[int, tuple[int, int]]:
     """Those of the registrants who are there, with stage and drop-off; they stay there until the transaction ends."""
-    cursor.execute(
-        """
-        SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY (%s::bigint[])
-        ORDER BY id FOR NO KEY UPDATE
-        """,
-        [array(set(ids))],
-    )
+    cursor.execute(_LOCK.format("%s::bigint[]"), [array(set(ids))])
     return {id: (stage, drop_off) for id, stage, drop_off in cursor.fetchall()}
 
 

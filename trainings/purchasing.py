@@ -107,7 +107,7 @@ def buy(
 
     Earlier orders come first: of several on the last rupiah, or the last seat, as many are bought as fit.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         offers = _offers(cursor, platform, {order.training for order in orders})
         standing = holding.lock_registrants(cursor, (order.registrant_id for order in orders))
         seats = holding.lock_seats(cursor, (offer.id for offer in offers.values() if offer.is_limited))
@@ -295,6 +295,8 @@ def _move(orders: Iterable[Order]) -> None:
 
 
 def _clear(when: dict[int, datetime]) -> None:
+    if not when:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id FROM registrations_registrant WHERE id = ANY (%s::bigint[]) AND drop_off = {DropOff.PURCHASE_CANCELLED}",

@@ -38,7 +38,7 @@ class Outcome(Enum):
 
 def commit(uses: Sequence[Use], *, partner: str) -> list[Outcome]:
     """Redeem these codes of trainings that the partner gives or sells, and note meetings attended; one outcome each, in order."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = holding.hold((use.redeem_code for use in uses), partner=partner)
         changed: dict[str, tuple[datetime, datetime | None, int]] = {}
         outcomes = []

@@ -41,7 +41,7 @@ class Outcome(Enum):
 
 def review(opinions: Sequence[Opinion]) -> list[Outcome]:
     """Write down what these registrants say of their own trainings; one outcome each, in order."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT id, registrant_id, state, is_first FROM trainings_purchase WHERE id = ANY (%s::bigint[])

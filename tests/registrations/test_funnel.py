@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from registrations import funnel, ladder
@@ -152,13 +153,38 @@ def test_recount_names_the_cell_in_which_a_ledger_was_forged():
     make_registrants(3)
     funnel.fold()
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE registrations_cell SET people = people + 1 WHERE grain = 'hour' AND NOT national")
+        cursor.execute("UPDATE registrations_cell SET people = people + 1 WHERE grain = 1 AND province > 0")
 
     differences = funnel.recount().differences
 
     assert [(cell.what, cell.ledger, cell.people) for cell in differences if cell.what == "arrivals"] == [("arrivals", 4, 3)]
     coarse = {"day", "month", "hour of all provinces", "day of all provinces", "month of all provinces"}
     assert {cell.what for cell in differences} == {"arrivals"} | coarse
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cells_of_the_release_before_are_kept_and_go_back():
+    make_registrants(3, stage=Stage.EMAIL_VERIFIED)
+    funnel.fold()
+    make_registrants(2, first=100)
+    views = [
+        View(),
+        View(wave=1),
+        View(as_of=START + timedelta(hours=1)),
+        View(until_wave=1, as_of=START + timedelta(days=40)),
+    ]
+
+    def seen():
+        return [funnel.read(view) for view in views], [funnel.by_province(view) for view in views]
+
+    before = seen()
+    try:
+        call_command("migrate", "registrations", "0007", verbosity=0)
+    finally:
+        call_command("migrate", "registrations", verbosity=0)
+
+    assert seen() == before
+    assert funnel.recount().differences == []
 
 
 @pytest.mark.django_db(transaction=True)
