@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 from foundation.pg import array
 from foundation.work import enqueue
 from incentives import checking, gating
-from incentives.holding import Held, hold
 from incentives.linking import ITS_ACCOUNT
 from incentives.models import UNPAID, Batch, Block, Payout
 from incentives.payers import PAYERS, queue
 from incentives.terms import ITEMS
+from registrations.holding import Held, hold
 from waves.screening import NotNow
 
 #: So many payouts at most go in one batch, and so many stand in one of its blocks.

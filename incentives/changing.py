@@ -16,13 +16,13 @@ from django.db import connection, transaction
 from foundation import allowance
 from foundation.sealing import seal, unseal
 from incentives import checking, gating, linking, notices, terms
-from incentives.holding import hold
 from incentives.letters import Kind
 from incentives.linking import Link
 from incentives.models import Account, AccountChange, ChangeTries
 from incentives.numbers import digest_of
 from incentives.payers import PAYERS, tidy
 from registrations import ladder
+from registrations.holding import hold
 from registrations.ladder import Standing
 from registrations.models import PhoneOwner
 from registrations.ownership import own, owner_of

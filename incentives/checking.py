@@ -13,7 +13,6 @@ from foundation.pg import array
 from foundation.work import Claim, Item, work_off
 from incentives import gating, terms
 from incentives.gates import Gate
-from incentives.holding import hold
 from incentives.linking import ITS_ACCOUNT, ask_payers
 from incentives.models import UNPAID, State
 from incentives.numbers import open_number
@@ -21,6 +20,7 @@ from incentives.payers import PAYERS, check_queue, service
 from incentives.payout import Payer, Query, Verdict
 from incentives.terms import ITEMS, LAST_ITEM
 from registrations import ladder
+from registrations.holding import hold
 from registrations.stages import Stage
 
 Clock = Callable[[], datetime]

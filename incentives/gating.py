@@ -9,10 +9,10 @@ from django.utils import timezone
 from foundation.pg import array
 from foundation.work import Claim, work_off
 from incentives.gates import Gate, Ready, first_shut
-from incentives.holding import Held, hold
 from incentives.models import UNPAID
 from incentives.terms import ITEMS, LAST_ITEM
 from registrations import ladder
+from registrations.holding import Held, hold
 from registrations.stages import Stage
 from trainings import gates as trainings_gates
 

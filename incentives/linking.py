@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from foundation.pg import array, instants, timestamptz
 from foundation.work import enqueue
 from incentives import gating
-from incentives.holding import Held, hold
 from incentives.numbers import digest_of, seal_number
 from incentives.payers import PAYERS, check_queue, tidy
 from incentives.terms import ITEMS
+from registrations.holding import Held, hold
 from registrations.stages import Stage
 
 #: Joins to each `obligation` the account that is linked. Looked up one by one whatever the planner thinks (OFFSET 0): while the

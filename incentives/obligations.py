@@ -9,8 +9,8 @@ from django.utils import timezone
 from foundation.pg import array, instants, timestamptz
 from foundation.work import Claim, work_off
 from incentives import gating, terms
-from incentives.holding import hold
 from incentives.terms import ITEMS, TERMS, Terms
+from registrations.holding import hold
 
 Clock = Callable[[], datetime]
 

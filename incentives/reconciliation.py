@@ -26,12 +26,12 @@ from django.utils.translation import gettext_lazy as _
 from foundation.csvfile import BadFile
 from foundation.pg import array
 from incentives import results
-from incentives.holding import hold
 from incentives.models import Leftover, Payout, State, StatementFile
 from incentives.payers import PAYERS
 from incentives.payout import Outcome
 from incentives.results import Applied, Key
 from incentives.terms import ITEMS
+from registrations.holding import hold
 from registrations.regions import WIB
 
 Kind = Leftover.Kind

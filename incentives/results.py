@@ -10,12 +10,12 @@ from django.db import connection, transaction
 
 from foundation.pg import array
 from incentives import checking, gating, notices
-from incentives.holding import Held, hold
 from incentives.models import Payout
 from incentives.notices import Kind
 from incentives.payout import Outcome
 from incentives.terms import ITEMS
 from registrations import ladder
+from registrations.holding import Held, hold
 from registrations.stages import Stage
 
 S = Payout.State

@@ -16,7 +16,6 @@ from foundation.pg import array
 from foundation.services import Unavailable
 from foundation.work import Claim, Item, enqueue_items, work_off
 from incentives import batching, results
-from incentives.holding import Held, hold
 from incentives.models import Payout
 from incentives.numbers import open_number
 from incentives.payers import queue, service
@@ -24,6 +23,7 @@ from incentives.payout import Order, Outcome, Payer
 from incentives.results import Key
 from incentives.terms import ITEMS
 from registrations import ladder
+from registrations.holding import Held, hold
 from registrations.stages import Stage
 
 Clock = Callable[[], datetime]

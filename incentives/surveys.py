@@ -9,9 +9,9 @@ from django.db import connection, transaction
 
 from foundation.pg import array, instants, timestamptz
 from incentives import gating, terms
-from incentives.holding import hold
 from incentives.models import SurveyAnswer, number
 from incentives.terms import TERMS, Terms
+from registrations.holding import hold
 
 
 class Answer(NamedTuple):

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from foundation.pg import array
+from registrations.holding import hold_those
 
 #: What a redeem code looks like (`trainings.purchasing`).
 CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
@@ -21,8 +22,6 @@ CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
 #: The trainings that a partner sells, and those that it sells or gives.
 _SOLD = "training.platform_id = %(partner)s"
 MINE = f"{_SOLD} OR training.provider_id = %(partner)s"
-
-_LOCK = "SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY ({}) ORDER BY id FOR NO KEY UPDATE"
 
 
 class Held(NamedTuple):
@@ -59,10 +58,9 @@ def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> di
         WHERE purchase.redeem_code = ANY (%(codes)s::text[]) AND ({_SOLD if as_platform else MINE})
     """
     parameters = {"codes": literal, "partner": partner}
+    registrants = hold_those(f"SELECT purchase.registrant_id {found}", parameters)
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK.format(f"ARRAY(SELECT purchase.registrant_id {found})"), parameters)
-        stages = {id: stage for id, stage, _ in cursor.fetchall()}
-        # Read when they are locked: until then, they may have been changed.
+        # Read when they are held: until then, they may have been changed.
         cursor.execute(
             f"""
             SELECT purchase.id, redeem_code, registrant_id, training_id, state, bought_at, redeemed_at, completed_at, score,
@@ -71,13 +69,7 @@ def hold(codes: Iterable[str], *, partner: str, as_platform: bool = False) -> di
             """,
             parameters,
         )
-        return {row[1]: Held._make((*row, stages[row[2]])) for row in cursor.fetchall()}
-
-
-def lock_registrants(cursor: CursorWrapper, ids: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Those of the registrants who are there, with stage and drop-off; they stay there until the transaction ends."""
-    cursor.execute(_LOCK.format("%s::bigint[]"), [array(set(ids))])
-    return {id: (stage, drop_off) for id, stage, drop_off in cursor.fetchall()}
+        return {row[1]: Held._make((*row, registrants[row[2]].stage)) for row in cursor.fetchall()}
 
 
 def lock_seats(cursor: CursorWrapper, trainings: Iterable[int]) -> dict[int, int]:

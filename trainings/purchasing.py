@@ -3,7 +3,7 @@
 import re
 import secrets
 from base64 import b32encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from foundation.pg import array, instants, timestamptz
 from partners import webhooks
 from registrations import ladder
+from registrations.holding import Held, hold
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from trainings import holding, terms
@@ -79,13 +80,11 @@ class _Offer(NamedTuple):
 class _Buyer:
     """A recipient, with what the orders before in the same call have left of them."""
 
-    __slots__ = ("balance", "buy_by", "drop_off", "ended", "granted", "stage", "use_by")
+    __slots__ = ("balance", "buy_by", "ended", "granted", "stage", "use_by")
 
-    def __init__(
-        self, standing: tuple[int, int], ended: bool, buy_by: datetime | None, year: int, balance: int | None
-    ) -> None:
-        self.stage, self.drop_off = standing
-        self.ended = ended or (self.drop_off != 0 and DropOff(self.drop_off).is_final)
+    def __init__(self, standing: Held, ended: bool, buy_by: datetime | None, year: int, balance: int | None) -> None:
+        self.stage = standing.stage
+        self.ended = ended or standing.is_out
         self.buy_by = buy_by
         self.use_by = terms.of(year).use_by(year)
         #: What the programme grants them with the first purchase, in rupiah; 0: it has.
@@ -109,7 +108,7 @@ def buy(
     """
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         offers = _offers(cursor, platform, {order.training for order in orders})
-        standing = holding.lock_registrants(cursor, (order.registrant_id for order in orders))
+        standing = hold(order.registrant_id for order in orders)
         seats = holding.lock_seats(cursor, (offer.id for offer in offers.values() if offer.is_limited))
         buyers = _buyers(cursor, standing)
         before = _before(cursor, platform, (order.reference for order in orders if REFERENCE.fullmatch(order.reference)))
@@ -138,7 +137,7 @@ def foresee(training: Training, registrant: Registrant, *, at: datetime) -> Outc
     limited = training.seats is not None
     offer = _Offer(training.pk, training.code, training.price, training.valid_from, training.valid_until, limited)
     with connection.cursor() as cursor:
-        buyers = _buyers(cursor, {registrant.pk: (registrant.stage, registrant.drop_off)})
+        buyers = _buyers(cursor, {registrant.pk: Held(registrant.stage, registrant.drop_off)})
     seats = {} if training.seats is None else {training.pk: training.seats - training.taken}
     return _decide(Order(registrant.pk, training.code, "-", at), offer, buyers.get(registrant.pk), seats, None)
 
@@ -159,7 +158,7 @@ def _offers(cursor: CursorWrapper, platform: str, codes: set[str]) -> dict[str, 
     return {row[1]: _Offer._make(row) for row in cursor.fetchall()}
 
 
-def _buyers(cursor: CursorWrapper, standing: dict[int, tuple[int, int]]) -> dict[int, _Buyer]:
+def _buyers(cursor: CursorWrapper, standing: Mapping[int, Held]) -> dict[int, _Buyer]:
     """The recipients among them; read when they are locked, so that nobody else spends meanwhile."""
     cursor.execute(
         """
@@ -168,7 +167,7 @@ def _buyers(cursor: CursorWrapper, standing: dict[int, tuple[int, int]]) -> dict
         LEFT JOIN trainings_balance balance ON balance.registrant_id = recipient.registrant_id
         WHERE recipient.registrant_id = ANY (%s::bigint[])
         """,
-        [array(id for id, (stage, _) in standing.items() if stage >= Stage.SELECTED)],
+        [array(id for id, held in standing.items() if held.stage >= Stage.SELECTED)],
     )
     return {id: _Buyer(standing[id], *rest) for id, *rest in cursor.fetchall()}
 

@@ -7,7 +7,8 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from foundation.pg import array
-from trainings import holding, terms
+from registrations.holding import hold
+from trainings import terms
 from trainings.models import Transfer
 from waves.models import Decree, Notice
 
@@ -26,7 +27,7 @@ def give_back(*, at: datetime, after: int = 0, size: int = BATCH) -> int:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
         ids = _unspent(cursor, over, after, size)
-        holding.lock_registrants(cursor, ids)
+        hold(ids)
         # Read when they are locked: whoever bought or cancelled at this moment has done so.
         cursor.execute(
             f"""

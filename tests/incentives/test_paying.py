@@ -42,6 +42,7 @@ from tests.incentives.cast import (
     send,
 )
 from tests.people import make_registrants
+from tests.plans import rows_read
 from tests.trainings.cast import COMPLETES
 from waves.screening import NotNow
 
@@ -232,6 +233,9 @@ def test_nothing_is_in_two_batches():
         batching.propose("bni", by=clerk("maker"), at=LATER)
 
 
+READ = ("incentives_obligation", "incentives_account")
+
+
 @pytest.mark.parametrize(
     "look",
     [lambda: make_batch().payouts, lambda: checking.recheck(at=grown_old(), size=1000)],
@@ -243,21 +247,11 @@ def test_each_is_looked_at_a_few_times_only_whatever_the_planner_thinks_of_table
         cursor.execute("ANALYZE incentives_obligation, incentives_account")  # no account is known to be fit yet
         cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
     check()
-    before = rows_read()
+    before = rows_read(*READ)
 
     assert look() == 300
 
-    assert rows_read() - before < 300 * 20
-
-
-def rows_read() -> int:
-    """Of obligations and accounts, in this transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname = ANY (%s)",
-            [["incentives_obligation", "incentives_account"]],
-        )
-        return int(cursor.fetchone()[0])
+    assert rows_read(*READ) - before < 300 * 20
 
 
 def test_a_batch_that_is_withdrawn_gives_its_payouts_free_under_new_references():

@@ -1,10 +1,10 @@
-"""Persons in hand: whoever links an account, opens an incentive or pays one holds the registrants first, in the order of their ids.
+"""Registrants in hand: whoever sells to them, links an account or pays holds them first, in the order of their ids.
 
 So no two wait for each other, and what is read afterwards stays as it is until the transaction ends.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -26,12 +26,20 @@ class Held(NamedTuple):
 
 def hold(ids: Iterable[int]) -> dict[int, Held]:
     """Those of the registrants who are there, by id. In a transaction."""
+    return _hold("%(ids)s::bigint[]", {"ids": array(set(ids))})
+
+
+def hold_those(query: str, parameters: Mapping[str, Any]) -> dict[int, Held]:
+    """The registrants whose ids this query gives, by id. In a transaction."""
+    return _hold(f"ARRAY({query})", parameters)
+
+
+def _hold(ids: str, parameters: Mapping[str, Any]) -> dict[int, Held]:
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY (%s::bigint[])
-            ORDER BY id FOR NO KEY UPDATE
+            f"""
+            SELECT id, stage, drop_off FROM registrations_registrant WHERE id = ANY ({ids}) ORDER BY id FOR NO KEY UPDATE
             """,
-            [array(set(ids))],
+            parameters,
         )
         return {id: Held(stage, drop_off) for id, stage, drop_off in cursor.fetchall()}
