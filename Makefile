@@ -25,7 +25,7 @@ demo: $(RUN) ## start the whole programme here, with made-up people: SCALE=0.001
 
 test: $(DEV) ## run the test suite
 	@sh tools/need_chromium.sh
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(DEV) ## lint, format, types, imports, migrations, translations
 	$(BIN)/ruff check .
