@@ -30,7 +30,7 @@ S = Payout.State
 
 #: Due, unpaid, no gate shut, in no batch, nothing left over with a payer, and an account of which this payer has said that it is
 #: fit, not too long ago.
-_CONDITION = f"""
+_IS_RIPE = f"""
     WHERE obligation.state IN ({", ".join(str(state.value) for state in UNPAID)}) AND obligation.gate = 0
       AND obligation.batch_id IS NULL AND obligation.due_at <= %(at)s
       AND account.payer = %(payer)s AND account.checked_at > %(checked_since)s AND account.gate = 0
@@ -39,12 +39,12 @@ _CONDITION = f"""
           WHERE leftover.obligation_id = obligation.id AND leftover.settled_at IS NULL
       )
 """
-_RIPE = f"FROM incentives_obligation obligation {ITS_ACCOUNT} {_CONDITION}"
+_RIPE = f"FROM incentives_obligation obligation {ITS_ACCOUNT} {_IS_RIPE}"
 #: The same of those in hand, which are looked up one by one, too.
 _STILL_RIPE = f"""
     FROM unnest(%(ids)s::bigint[]) AS held (id)
     CROSS JOIN LATERAL (SELECT * FROM incentives_obligation WHERE id = held.id OFFSET 0) AS obligation
-    {ITS_ACCOUNT} {_CONDITION}
+    {ITS_ACCOUNT} {_IS_RIPE}
 """
 
 
@@ -78,7 +78,7 @@ def propose(payer: str, *, by: User, at: datetime, limit: int = LARGEST, of: Ite
             "limit": min(limit, LARGEST),
             "of": None if of is None else array(of),
         }
-        theirs = "" if of is None else "AND account.registrant_id = ANY (%(of)s::bigint[])"
+        theirs = "" if of is None else f"AND obligation.id / {ITEMS} = ANY (%(of)s::bigint[])"
         cursor.execute(
             f"SELECT obligation.id {_RIPE} {theirs} ORDER BY obligation.due_at, obligation.id LIMIT %(limit)s", told
         )

@@ -189,7 +189,7 @@ def leftovers_csv(request: HttpRequest) -> HttpResponse:
         _("Settled at"),
         _("How"),
     ]
-    return as_csv("sisa.csv", header, (_cells(one) for one in _all_leftovers().iterator(chunk_size=2000)))
+    return as_csv("sisa.csv", header, (_cells(one) for one in _all_leftovers()))
 
 
 def _all_leftovers() -> QuerySet[Leftover]:

@@ -145,14 +145,14 @@ def _sums(view: View, *, national: bool) -> list[tuple[int, int, int, int]]:
             f"""
             SELECT province, stage, drop_off, sum(people)::bigint FROM (
                 SELECT province, stage, drop_off, people FROM registrations_cell
-                WHERE province {"=" if national else ">"} 0 AND {wave} BETWEEN %s AND %s AND ({cells})
+                WHERE province = ANY (%s::smallint[]) AND {wave} BETWEEN %s AND %s AND ({cells})
                 UNION ALL
                 SELECT {"0" if national else "province"}, stage, drop_off, people FROM registrations_movement
                 WHERE {wave} BETWEEN %s AND %s AND ({raw})
             ) AS entries
             GROUP BY 1, 2, 3 HAVING sum(people) <> 0
             """,
-            [first, last, *moments[:-1], first, last, *moments[-1:]],
+            [[0] if national else Province.values, first, last, *moments[:-1], first, last, *moments[-1:]],
         )
         return list(cursor.fetchall())
 

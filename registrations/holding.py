@@ -1,6 +1,8 @@
 """Registrants in hand: whoever sells to them, links an account or pays holds them first, in the order of their ids.
 
-So no two wait for each other, and what is read afterwards stays as it is until the transaction ends.
+So no two wait for each other, and what is read afterwards stays as it is until the transaction ends. An act on a set of them is one
+transaction; what several of a caller's consist of (to buy, redeem, complete, cancel, rate, link) has no savepoint of its own: when it
+fails, the caller's transaction is given up with it.
 """
 
 from collections.abc import Iterable, Mapping

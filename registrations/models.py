@@ -183,7 +183,10 @@ class Draft(models.Model):
 
 
 class Movement(models.Model):
-    """One raw line of the funnel's ledger, written by triggers only: so many people more (or fewer) in a cell."""
+    """One raw line of the funnel's ledger, written by triggers only: so many people more (or fewer) in a cell.
+
+    The table has no primary key, whatever Django thinks: nobody looks a line up, all are taken at once.
+    """
 
     wave = models.PositiveSmallIntegerField()
     selected_wave = models.PositiveSmallIntegerField()
@@ -221,4 +224,4 @@ class Cell(models.Model):
     drop_off = models.PositiveSmallIntegerField()
 
     def __str__(self) -> str:
-        return f"{self.people} on {self.stage}/{self.drop_off} in {self.grain} {self.starts_at}"
+        return f"{self.people} on {self.stage}/{self.drop_off} in {self.get_grain_display()} {self.starts_at}"

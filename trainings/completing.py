@@ -188,7 +188,7 @@ def _tell(done: dict[str, Completion], held: dict[str, Held]) -> None:
 
 def certify(certifications: Sequence[Certification], *, partner: str, now: datetime) -> list[Outcome]:
     """The certificates of trainings that were completed before; one outcome each, in order. A certificate is never replaced."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = holding.hold((each.redeem_code for each in certifications), partner=partner)
         new: dict[int, Certificate] = {}
         gates, outcomes = [], []

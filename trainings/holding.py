@@ -1,8 +1,7 @@
 """Purchases in hand: found by redeem code, through the partner who may act on them, with their registrants locked.
 
 Whoever buys, redeems, completes or cancels locks the registrants first, in the order of their ids, and the limited trainings
-after them: so no two wait for each other. An act on a set is one transaction; inside a caller's it has no savepoint of its own, and
-when it fails, the caller's is given up with it.
+after them: so no two wait for each other.
 """
 
 import re

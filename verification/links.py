@@ -91,12 +91,12 @@ def send_batch(*, email: Email, size: int, clock: Clock = timezone.now) -> int:
 
 
 def _send(claim: Claim, email: Email, clock: Clock) -> int:
+    _date(claim)
     people = ladder.standing([item.subject for item in claim.items], Stage.REGISTERED)
-    issued = int(claim.at.timestamp())
     asked = claim.of(people)
 
     # Asked outside any transaction: a slow mail server must not hold our rows.
-    answers = email.send([_mail(people[item.subject], issued) for item in asked])
+    answers = email.send([_mail(people[item.subject], item.note) for item in asked])
 
     with claim.settling():
         failed, unknown = {}, []
@@ -108,6 +108,17 @@ def _send(claim: Claim, email: Email, clock: Clock) -> int:
         ladder.drop_off(failed, instants(asked, clock), seen=people)
         claim.again(unknown)
     return len(asked)
+
+
+def _date(claim: Claim) -> None:
+    """Note with each registrant when the link is issued, before it is mailed: whoever asks again sends the same mail.
+
+    An answer that takes half a link's life does not count: the link is issued anew.
+    """
+    now = int(claim.at.timestamp())
+    dated = [item if item.note and now - item.note < LINK_LIFE // 2 else item._replace(note=now) for item in claim.items]
+    if dated != claim.items:
+        claim.hold(dated)
 
 
 def _mail(standing: ladder.Standing, issued: int) -> Mail:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from foundation import pg
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from trainings.models import Purchase, Review
@@ -191,7 +191,7 @@ def _of_waves(waves: Sequence[Mine]) -> Step:
         else:
             text = _("Wave %(number)s, which you have joined, is closed. You will see here what comes of it.")
         return Step(text % {"number": number})
-    wave = state.open_wave(timezone.now())
+    wave = state.open_wave(pg.now())
     if wave is None:
         return Step(_("You are fully verified. Look in again when the next wave opens."))
     told = {"number": wave.number}

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from foundation import pg
 from registrations import drafts
 from registrations.forms import CodeForm, EmailForm, IdentityForm, PhoneForm
 from registrations.inputs import mask_email, mask_phone
@@ -209,7 +210,7 @@ def correct_identity(request: HttpRequest, registrant: Registrant) -> HttpRespon
 @signed_in
 def join_wave(request: HttpRequest, registrant: Registrant) -> HttpResponse:
     """One click, and a second one changes nothing. Whether the wave is open, the database's clock says."""
-    wave = open_wave(timezone.now())
+    wave = open_wave(pg.now())
     outcome = joining.join(wave.number, [registrant.pk])[0] if wave else joining.Outcome.NOT_OPEN
     if outcome in (joining.Outcome.JOINED, joining.Outcome.ALREADY):
         return redirect("status")

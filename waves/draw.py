@@ -5,9 +5,10 @@ takes two people, is the business of `waves.acts`.
 """
 
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -18,6 +19,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
+from foundation.pg import array
 from foundation.sealing import seal, unseal
 from registrations.models import Wave
 from registrations.stages import Stage
@@ -493,6 +495,40 @@ def chances(draw: Draw) -> list[Chance]:
         Chance(names.get(one["room"], ""), one["tickets"], one["probability"], one.get("taken")) for one in draw.inclusion
     ]
     return sorted(found, key=lambda chance: not chance.name)
+
+
+def kept_back(draw: Draw, ids: Sequence[int] | None = None) -> set[int]:
+    """Who would have been taken but for the household cap: their turn came, and as many of their household had been taken before.
+
+    `ids`: of these registrants only.
+    """
+    if draw.household_cap is None or draw.cut_offs is None:
+        return set()
+    turns = {0: 0} | {cut_off["room"]: cut_off["rank"] for cut_off in draw.cut_offs}
+    if (draw.selected or 0) < draw.quota:  # everybody's turn came
+        turns = dict.fromkeys(turns, draw.tickets)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT ticket.registrant_id FROM (
+                SELECT block * {PLACES} + nth AS rank, position
+                FROM waves_orderblock, unnest(positions) WITH ORDINALITY AS ordered (position, nth)
+                WHERE draw_id = %(draw)s AND block <= %(upto)s / {PLACES}
+            ) ordered
+            JOIN waves_ticket ticket USING (position)
+            WHERE ticket.draw_id = %(draw)s AND (%(all)s OR ticket.registrant_id = ANY (%(ids)s::bigint[]))
+              AND rank <= greatest((%(turns)s::jsonb ->> '0')::int, (%(turns)s::jsonb ->> ticket.room::text)::int)
+              AND NOT EXISTS (SELECT FROM waves_place place WHERE place.draw_id = %(draw)s AND place.rank = ordered.rank)
+            """,
+            {
+                "draw": draw.pk,
+                "upto": max(turns.values()),
+                "turns": json.dumps(turns),
+                "all": ids is None,
+                "ids": array(ids or ()),
+            },
+        )
+        return {id for (id,) in cursor.fetchall()}
 
 
 # One ticket -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Who was drawn is named in a decree, gets a card and stands on *selected*; with the announcement, everybody is told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, time, timedelta
 
 from django.db import connection, transaction
@@ -14,6 +14,7 @@ from registrations.models import Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from waves import cards, notices, screening
+from waves import draw as drawing
 from waves.decrees import Named, Row, Writer, named
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
@@ -129,7 +130,8 @@ def announce(draw: Draw, *, at: datetime, in_earnest: bool = True) -> int:
         decree = draw.decrees.filter(kind=Decree.Kind.RECIPIENTS).first()
         if decree is None:
             raise NotNow(_("No decree names those who were drawn yet."))
-        for reasons in _not_selected(cursor, draw.wave_id):
+        kept_back = drawing.kept_back(draw)
+        for reasons in _not_selected(cursor, draw.wave_id, kept_back):
             told += len(ladder.drop_off(reasons, dict.fromkeys(reasons, at)))
             if in_earnest:
                 notices.post(decree, Notice.Kind.NOT_SELECTED, list(reasons), at=at)
@@ -142,21 +144,23 @@ def announce(draw: Draw, *, at: datetime, in_earnest: bool = True) -> int:
     return told
 
 
-def _not_selected(cursor: CursorWrapper, wave: int) -> Iterator[dict[int, DropOff]]:
+def _not_selected(cursor: CursorWrapper, wave: int, kept_back: Container[int] = ()) -> Iterator[dict[int, DropOff]]:
     """The wave's applicants who wait for the result, each with the first reason, some thousand at a time."""
     cursor.execute(
         """
-        SELECT application.registrant_id, coalesce(ineligible.reasons[1], %s)
+        SELECT application.registrant_id, coalesce(ineligible.reasons[1], 0)
         FROM waves_application application
         JOIN registrations_registrant registrant ON registrant.id = application.registrant_id
         LEFT JOIN waves_ineligible ineligible
             ON ineligible.registrant_id = application.registrant_id AND ineligible.wave_id = application.wave_id
         WHERE application.wave_id = %s AND registrant.stage = %s ORDER BY 1
         """,
-        [DropOff.NOT_DRAWN, wave, Stage.PHONE_VERIFIED],
+        [wave, Stage.PHONE_VERIFIED],
     )
     while rows := cursor.fetchmany(BATCH):
-        yield {id: DropOff(reason) for id, reason in rows}
+        yield {
+            id: DropOff(reason or (DropOff.HOUSEHOLD_FULL if id in kept_back else DropOff.NOT_DRAWN)) for id, reason in rows
+        }
 
 
 def announce_nobody(wave: Wave, *, at: datetime) -> int:

@@ -21,6 +21,7 @@ from foundation.work import Claim, Item, enqueue, work_off
 from registrations import ladder
 from registrations.stages import DropOff, Stage
 from waves import letters
+from waves.draw import kept_back
 from waves.models import Decree, Ineligible, Notice, Recipient
 
 Kind = Notice.Kind
@@ -128,10 +129,13 @@ def _written(items: Sequence[Item]) -> Iterator[tuple[Item, letters.Letter]]:
 
 
 def _kept_out(notices: Iterable[Notice], ids: Sequence[int]) -> dict[tuple[int, int], tuple[DropOff, ...]]:
-    """The reasons for which somebody could not take part in a wave."""
-    waves = {notice.decree.draw.wave_id for notice in notices if notice.kind == Kind.NOT_SELECTED}
-    rows = Ineligible.objects.filter(wave__in=waves, registrant_id__in=ids) if waves else ()
-    return {(row.wave_id, row.registrant_id): tuple(map(DropOff, row.reasons)) for row in rows}
+    """The reasons for which somebody could not take part in a wave, or was kept back in its draw."""
+    draws = {draw.wave_id: draw for notice in notices if notice.kind == Kind.NOT_SELECTED for draw in (notice.decree.draw,)}
+    rows = Ineligible.objects.filter(wave__in=draws, registrant_id__in=ids) if draws else ()
+    kept_out = {(row.wave_id, row.registrant_id): tuple(map(DropOff, row.reasons)) for row in rows}
+    for wave, draw in draws.items():
+        kept_out |= {(wave, id): (DropOff.HOUSEHOLD_FULL,) for id in kept_back(draw, ids)}
+    return kept_out
 
 
 def _buying(ids: Sequence[int]) -> set[int]:

@@ -156,7 +156,7 @@ def _in_order(draw: Draw, room: int) -> Iterator[_Reserve]:
                     "start": start,
                     "end": start + WINDOW - 1,
                     "capped": draw.household_cap is not None,
-                    "waiting": array([DropOff.NONE, DropOff.NOT_DRAWN]),
+                    "waiting": array([DropOff.NONE, DropOff.NOT_DRAWN, DropOff.HOUSEHOLD_FULL]),
                 },
             )
             yield from map(_Reserve._make, cursor.fetchall())

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
 from django.db import connection
 
 from foundation.pg import array
@@ -68,7 +69,7 @@ class Acting:
     def _study(self, people: "_People", *, now: datetime, through: Channel) -> None:
         """They buy, redeem, give back and complete."""
         offers = self.offers
-        chosen = [offers[life.chance % len(offers)] for life in people.lives]
+        chosen = [offers[choice] for choice in self.choices([life.number for life in people.lives])]
         for platform, some in _by(range(len(people.ids)), lambda i: chosen[i].platform):
             orders = [
                 purchasing.Order(
@@ -133,9 +134,9 @@ class Acting:
         phones = self.population.phones([number for _, number in rows])
         return {id: phone for (id, _), phone in zip(rows, phones, strict=True)}
 
-    def choices(self, numbers: Numbers) -> Numbers:
+    def choices(self, numbers: Numbers | Sequence[int]) -> Numbers:
         """Which of the offers each of these recipients buys."""
-        return self.recipients.chances(numbers) % len(self.offers)
+        return self.recipients.chances(np.asarray(numbers)) % len(self.offers)
 
     @cached_property
     def offers(self) -> list["Offer"]:

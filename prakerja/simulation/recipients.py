@@ -414,8 +414,7 @@ class Recipients:
 
     def chances(self, numbers: Numbers) -> Numbers:
         """What looks like chance of each: the last entry of a `Life`."""
-        found: Numbers = _chance(scattered(numbers, self._salt))
-        return found
+        return _chance(scattered(numbers, self._salt))
 
     @staticmethod
     def by_api(numbers: Numbers) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Cells without gaps: the grain is a number, and province 0 says that a cell sums over all of them.
 
 A row takes 52 bytes of a page instead of 60, an index entry 36 instead of 44. Few cells change after their hour: less of a page is
-kept free for that. The table is written anew in one transaction; while it is, nothing is folded, and nobody reads the funnel.
-Whoever registers or climbs is not held up: movements wait to be folded.
+kept free for that. The table is written anew in one transaction; while it is, nothing is folded, and nobody reads the funnel. The
+release before can do neither from then on. Whoever registers or climbs is not held up: movements wait to be folded.
 """
 
 from typing import Any
@@ -30,9 +30,10 @@ class Migration(migrations.Migration):
             SELECT {COLUMNS}, array_position(ARRAY['hour', 'day', 'month'], grain::text) AS grain FROM registrations_cell
             """,
             f"""
+            {KEPT.format(60)};
             INSERT INTO registrations_cell ({COLUMNS}, grain, national)
             SELECT {COLUMNS}, (ARRAY['hour', 'day', 'month'])[grain], province = 0 FROM folded;
-            {KEPT.format(60)}
+            ANALYZE registrations_cell
             """,
         ),
         migrations.DeleteModel("Cell"),
@@ -67,9 +68,10 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(
             f"""
+            {KEPT.format(85)};
             INSERT INTO registrations_cell (grain, {COLUMNS}) SELECT grain, {COLUMNS} FROM folded
             ORDER BY grain, province, wave, selected_wave, starts_at, stage, drop_off;
-            {KEPT.format(85)}
+            ANALYZE registrations_cell
             """,
             f"""
             {LOCK};

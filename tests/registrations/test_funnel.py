@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from registrations import funnel, ladder
 from registrations.funnel import WIB, View
@@ -162,6 +162,12 @@ def test_recount_names_the_cell_in_which_a_ledger_was_forged():
     assert {cell.what for cell in differences} == {"arrivals"} | coarse
 
 
+@pytest.mark.django_db
+def test_a_movement_is_of_a_province():
+    with pytest.raises(IntegrityError, match="movement_of_a_province"):
+        Movement.objects.create(wave=1, selected_wave=0, province=0, stage=1, drop_off=0, hour=START, people=1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_cells_of_the_release_before_are_kept_and_go_back():
     make_registrants(3, stage=Stage.EMAIL_VERIFIED)
@@ -180,6 +186,13 @@ def test_cells_of_the_release_before_are_kept_and_go_back():
     before = seen()
     try:
         call_command("migrate", "registrations", "0007", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT grain, sum(people) FROM registrations_cell WHERE national AND stage = 1 GROUP BY 1")
+            assert dict(cursor.fetchall()) == {"hour": 3, "day": 3, "month": 3}
+            cursor.execute(
+                "SELECT count(*), max(people) FROM registrations_cell WHERE grain = 'month' AND province > 0 AND national"
+            )
+            assert cursor.fetchone() == (0, None)
     finally:
         call_command("migrate", "registrations", verbosity=0)
 

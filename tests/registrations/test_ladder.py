@@ -88,7 +88,6 @@ def test_the_database_refuses_an_impossible_registrant(impossible):
 READ = ("registrations_registrant", "registrations_personaldata")
 
 
-@pytest.mark.django_db
 def test_people_are_read_once_each_even_when_the_planner_takes_the_tables_for_empty():
     ids = make_registrants(300)
     with connection.cursor() as cursor:

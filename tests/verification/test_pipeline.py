@@ -1,5 +1,6 @@
 """The three steps, each one batch at a time: claim, ask, settle."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,11 +117,26 @@ def test_a_mail_server_in_trouble_turns_nobody_away():
     for _ in range(3):
         make_due()
         links.send_batch(email=email, size=9, clock=clock)
+        time.sleep(0.6)  # some of them in another second than the first
 
     assert [len(mails) for mails in email.asked] == [1, 1, 1]
     assert len({mails[0].reference for mails in email.asked}) == 1, "asked again under the same reference"
     assert Registrant.objects.get(pk=id).drop_off == DropOff.NONE
     assert not Work.objects.exists()
+
+
+def test_a_link_that_nobody_answered_for_half_its_life_is_issued_anew():
+    make_registrants(1)
+    email = Scripted(Unavailable("down"), [MailDelivery.SENT])
+    links.send_batch(email=email, size=9, clock=clock)
+    long_ago = int(datetime.now(UTC).timestamp()) - links.LINK_LIFE // 2 - 1
+    Work.objects.all().delete()
+    enqueue("email", [Registrant.objects.get().pk], notes=[long_ago])
+
+    links.send_batch(email=email, size=9, clock=clock)
+
+    [_, [mail]] = email.asked
+    assert str(long_ago) not in mail.reference
 
 
 def test_a_link_works_once_and_says_so(mailbox):

@@ -8,12 +8,24 @@ from foundation import email, sms
 from foundation.models import ServiceState, Work
 from foundation.services import Unavailable
 from registrations.models import Registrant
-from registrations.stages import Stage
-from tests.waves.cast import AFTER, BEACON, TOLD, Postbox, make_announced, make_applicants, make_published, make_wave, run
+from registrations.stages import DropOff, Stage
+from tests.waves.cast import (
+    AFTER,
+    BEACON,
+    TOLD,
+    Postbox,
+    make_announced,
+    make_applicants,
+    make_published,
+    make_wave,
+    run,
+    share_household,
+)
 from tests.waves.test_screening import put_on_list
+from verification.status import why
 from waves import draw as drawing
 from waves import joining, naming, notices
-from waves.models import ListKind, Notice, Recipient
+from waves.models import ListKind, Notice, Place, Recipient, Ticket
 from waves.screening import NotNow, screen
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +88,53 @@ def test_who_could_not_take_part_is_told_all_reasons(postbox):
     [mail] = [mail for mail in postbox.mails if "Aparatur" in mail.text or "ASN" in mail.text]
     assert "bantuan sosial lain" in mail.text
     assert "Jika keadaan ini berubah" in mail.text
+
+
+def make_capped(postbox, *, count, quota, household, rooms=()):
+    """An announced wave in which so many of the applicants have one family card, of whom two at most are taken."""
+    wave = make_wave(quota=quota, rule_set="2021-03", rooms=rooms)
+    ids = make_applicants(wave, count)
+    share_household(ids[:household])
+    screen(wave, at=AFTER)
+    draw = drawing.freeze(wave, at=AFTER)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+    run(draw)
+    drawing.publish(draw, at=AFTER + timedelta(hours=2))
+    naming.issue(draw, by="Denni", at=TOLD)
+    naming.announce(draw, at=TOLD)
+    postbox.empty()
+    draw.refresh_from_db()
+    return draw, ids
+
+
+def test_who_was_kept_back_by_the_family_card_is_told_so(postbox):
+    _, ids = make_capped(postbox, count=6, quota=5, household=4)
+
+    others = Registrant.objects.filter(stage=Stage.PHONE_VERIFIED)
+    assert {one.drop_off for one in others} == {DropOff.HOUSEHOLD_FULL}
+    assert {one.pk for one in others} < set(ids[:4])
+    assert "family card" in why(others[0])
+    letters = [mail.text for mail in postbox.mails if "Anda belum terpilih" in mail.text]
+    assert len(letters) == len(others) == 2
+    assert all("Jumlah penerima dalam" in text and "lebih sedikit" not in text for text in letters), letters
+
+
+@pytest.mark.parametrize("rooms", [(), [{"name": "Java", "seats": 2, "province": 32}]], ids=["no room", "a room"])
+def test_only_whose_turn_had_come_was_kept_back(postbox, rooms):
+    draw, _ = make_capped(postbox, count=20, quota=6, household=12, rooms=rooms)
+
+    taken = {place.registrant_id: place for place in Place.objects.all()}
+    last = {cut_off["room"]: cut_off["rank"] for cut_off in draw.cut_offs}
+    assert len(taken) == draw.quota
+    kept_back = {
+        ticket.registrant_id
+        for ticket in Ticket.objects.all()
+        if ticket.registrant_id not in taken
+        and any(drawing.rank_of(draw, ticket) < last.get(room, 0) for room in (0, ticket.room))
+    }
+    told = set(Registrant.objects.filter(drop_off=DropOff.HOUSEHOLD_FULL).values_list("pk", flat=True))
+    assert told == kept_back
+    assert Registrant.objects.filter(drop_off=DropOff.NOT_DRAWN).count() == 20 - 6 - len(told)
 
 
 def test_nobody_is_told_twice_whatever_is_run_twice(postbox):
