@@ -24,6 +24,7 @@ from tests.incentives.cast import make_payable_now as make_payable
 from tests.journeys.browser import DESK, PHONE
 from tests.partners.cast import make_partner, token_of
 from tests.prakerja.test_person_pages import permit
+from tests.processes import wait_until
 
 SURE = "I have looked at the numbers on this page."
 #: The worker sends, asks again what it does not know, and the page comes by every two seconds.
@@ -221,10 +222,7 @@ def test_what_a_partner_did_not_take_is_told_again_from_the_page(staff):
         ani.press(f"Tell evt_{Event.objects.get().pk} again")
 
         expect(ani.page.get_by_role("status")).to_contain_text("They are being told again")
-        for _look in range(60):
-            if told:
-                break
-            ani.page.wait_for_timeout(250)
+        wait_until(Event.objects.filter(state=Event.State.DELIVERED).exists, seconds=20, what="the partner has taken it")
         ani.page.reload()
         assert b"purchase.created" in told[0]
         expect(ani.page.get_by_role("table", name="The newest events")).to_contain_text("Taken")
