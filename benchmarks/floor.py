@@ -1,7 +1,8 @@
 """(b) The floor: the chain's end state once more by bare SQL, which knows all outcomes beforehand.
 
-Two connections, blocks of 10,000: COPY of the people and their sealed data, then three updates and three lots of unique
-claims a block, the ledger's triggers on and folded. No sealing, no services, no work in parcels, no codes.
+Two connections, blocks of 10,000: COPY of the people, their sealed data and their one-time codes as they are at the end, then
+three updates and three lots of unique claims a block, the ledger's triggers on and folded. No sealing, no services, no work in
+parcels, nothing read or written twice.
 """
 
 import tempfile
@@ -23,12 +24,14 @@ BLOCK = 10_000
 WRITERS = 2
 
 _PEOPLE = "id, reference, registered_at, wave_id, province, birth_year, sex, education, employment, consent, revision, citizen, studying"
+_CODES = "registrant_id, challenge, mac, expires_at, sent_at, tried_at, tries, life_tries, delivery"
 _TABLES = {
     "registrations_registrant": (f"{_PEOPLE}, stage, drop_off", f"SELECT {_PEOPLE}, 1, 0 FROM registrations_registrant"),
     "registrations_personaldata": (
         "registrant_id, sealed",
         "SELECT registrant_id, sealed FROM registrations_personaldata",
     ),
+    "verification_onetimecode": (_CODES, f"SELECT {_CODES} FROM verification_onetimecode"),
 }
 
 
