@@ -1,7 +1,7 @@
 """Measure the chain on this machine, each figure against something in the same run: `python -m benchmarks [--people N]`.
 
-Runs on servers of its own, which are thrown away. Prints a table and writes `build/bench.json`. `--only chain` leaves out all
-that is not about the chain and its end state.
+Runs on servers of its own, which are thrown away. Prints a table and writes `build/bench.json`. `--only chain ends floor` leaves
+out all that is not about the chain and its end state; of the file, what else was measured of as many people stays.
 """
 
 import argparse
@@ -13,14 +13,37 @@ from pathlib import Path
 
 from prakerja.embedded.servers import Servers
 
-BUILD = Path(__file__).resolve().parent.parent / "build"
+FILE = Path(__file__).resolve().parent.parent / "build" / "bench.json"
 
 Figures = dict[str, float]
 
+#: What every whole run has measured, of however many people.
+PROMISED = (
+    *("people", "pipeline_per_s", "floor_per_s", "floor_ratio", "naive_per_s", "naive_ratio", "growth_ratio"),
+    *("funnel_read_ms_p99", "recount_s", "intake_ratio", "signup_ratio", "worker_rss_mb", "bytes_per_registrant"),
+)
+#: The parts that look at what the chain has left.
+AFTER_THE_CHAIN = {"ends", "migration", "floor"}
+
 
 def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
-    """What is measured, in order: some of it looks at what the part before has left."""
-    from benchmarks import api, chain, decree, draw, ends, floor, intake, migration, naive, screening, signup, spending
+    """What is measured, in order: some of it looks at what the chain has left."""
+    from benchmarks import (
+        api,
+        chain,
+        costs,
+        decree,
+        draw,
+        ends,
+        floor,
+        intake,
+        migration,
+        naive,
+        screening,
+        signup,
+        spending,
+        worker,
+    )
 
     yield "generator", chain.generator
     yield "chain", lambda: chain.measure(people)
@@ -30,6 +53,8 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "decree", lambda: decree.measure(people)
     yield "intake", lambda: intake.measure(min(people, 5_000_000))
     yield "naive", naive.measure
+    yield "costs", lambda: costs.measure(min(people, 200_000))
+    yield "worker", lambda: worker.measure(min(people, 100_000))
     yield "signup", signup.measure
     yield "spending", lambda: spending.measure(people)
     yield "api", api.measure
@@ -38,12 +63,12 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
 
 
 def ratios(figures: Figures) -> Figures:
-    """What the figures are worth against each other, as far as they have been measured."""
+    """What the figures of one run are worth against each other, as far as it has measured them."""
     pairs = {
         # The chain's wall time in floors, and its speed in naive chains.
         "floor_ratio": ("floor_per_s", "pipeline_per_s"),
         "naive_ratio": ("pipeline_per_s", "naive_per_s"),
-        "growth_ratio": ("pipeline_per_s", "pipeline_at_500k_per_s"),
+        "growth_ratio": ("pipeline_per_s", "smaller_pipeline_per_s"),
     }
     return {
         name: figures[upper] / figures[lower]
@@ -59,9 +84,11 @@ def main() -> None:
         "--only",
         nargs="+",
         metavar="PART",
-        help="only these parts: generator chain ends migration floor decree intake naive signup spending api screening draw",
+        help="only these parts: generator chain ends migration floor decree intake naive costs worker signup spending api screening draw",
     )
     arguments = parser.parse_args()
+    if arguments.only and "chain" not in arguments.only and AFTER_THE_CHAIN & set(arguments.only):
+        parser.error("ends, migration and floor look at what the chain has left: measure it as well")
     with tempfile.TemporaryDirectory(prefix="prakerja-bench-") as state:
         servers = Servers(Path(state))
         endpoints = servers.start()
@@ -76,8 +103,21 @@ def main() -> None:
             figures = measure(arguments.people, arguments.only)
         finally:
             servers.destroy()
-    BUILD.mkdir(exist_ok=True)
-    (BUILD / "bench.json").write_text(json.dumps(figures, indent=2) + "\n")
+    keep(FILE, figures, whole=not arguments.only)
+
+
+def keep(file: Path, figures: Figures, *, whole: bool) -> None:
+    """Write these figures down. Of a run that was not `whole`, what else was measured before of as many people stays.
+
+    Figures of other people go: they are no part of the same table. Raises `SystemExit` when a whole run lacks one that is promised.
+    """
+    before: Figures = json.loads(file.read_text()) if file.exists() and not whole else {}
+    if before.get("people") != figures["people"]:
+        before = {}
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(before | figures, indent=2) + "\n")
+    if whole and (missing := [name for name in PROMISED if name not in figures]):
+        raise SystemExit(f"not measured: {', '.join(missing)}")
 
 
 def measure(people: int, only: list[str] | None) -> Figures:

@@ -22,20 +22,20 @@ class Watched(NamedTuple):
     memory: list[float]
 
 
-def watched(*command: str) -> Watched:
+def watched(*command: str, **environment: str) -> Watched:
     """Run a command of `manage.py` to its end. Raises `SystemExit` when it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "manage.py", *command],
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     peaks: dict[int, float] = {}
     try:
         while process.poll() is None:
-            peaks |= {pid: max(_peak(pid), peaks.get(pid, 0)) for pid in _session(process.pid)}
+            peaks |= {pid: max(peak, peaks.get(pid, 0)) for pid, peak in memory(process.pid).items()}
             time.sleep(0.2)
     finally:
         if process.poll() is None:
@@ -44,6 +44,11 @@ def watched(*command: str) -> Watched:
     if process.returncode:
         raise SystemExit(f"{command[0]} failed")
     return Watched(wall, [peak for peak in peaks.values() if peak])
+
+
+def memory(leader: int) -> dict[int, float]:
+    """The most memory (MiB) so far of a process that leads a session, and of each that it has started and that is there."""
+    return {pid: _peak(pid) for pid in _session(leader)}
 
 
 def _session(leader: int) -> list[int]:

@@ -35,6 +35,7 @@ def measure(people: int) -> dict[str, float]:
     _settle()
     run = watched(*command)
     wall = run.seconds - idle
+    room = _room()
     floor = _floor()
     return {
         "spending_recipients": recipients,
@@ -43,7 +44,16 @@ def measure(people: int) -> dict[str, float]:
         "spending_floor_per_s": recipients / floor,
         "spending_ratio": wall / floor,
         "spending_all_python_rss_mb": sum(run.memory),
+        # After the last rung; `bytes_per_registrant` is after the chain.
+        "spending_bytes_per_registrant": room / min(people, MOST),
     }
+
+
+def _room() -> int:
+    """Bytes of the database, everything in it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return int(cursor.fetchone()[0])
 
 
 def _settle() -> None:

@@ -5,6 +5,7 @@ else in the pipeline's own. So any number of processes may drive a run, each of 
 it, whenever, ends on the same figures.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from registrations import funnel
 from registrations.intake import SignUp, register
 from registrations.models import Registrant, Wave
 from registrations.person import Person
+from registrations.stages import Stage
 from verification import identity, links, phone
 
 PIPELINE = ("email", "identity", "phone")
@@ -65,16 +67,18 @@ class Simulation:
         """How many of these have happened."""
         waves = [plan.number for plan in self.plans]
         views = [funnel.View(wave=number) for number in waves]
-        return sum(rung.people for view in views for rung in funnel.read(view).rungs)
+        rungs = [rung for view in views for rung in funnel.read(view).rungs]
+        return sum(rung.people for rung in rungs if rung.stage <= Stage.PHONE_VERIFIED)
 
     def drive(self, *, batch: int, workers: int, tick: Callable[[], None]) -> None:
-        """Go on until everybody has arrived and nothing is left to do; `tick` is called every five seconds.
+        """Go on until everybody has arrived and nothing is left to do.
 
-        So many `workers`, this process among them, do all of the work. With none, the pipeline's work is done elsewhere,
-        and this process only sends people in and is the inhabitants.
+        `tick` is called after the first batch, and then every five seconds. So many `workers`, this process among them, do
+        all of the work. With none, the pipeline's work is done elsewhere, and this process only sends people in and is the
+        inhabitants.
         """
         with beside(_help, (self.run, self.plans, batch), processes=workers - 1):
-            ticked = time.monotonic()
+            ticked = -math.inf
             for _ in self.work(batch=batch, pipeline=workers > 0):
                 if time.monotonic() - ticked > TICK:
                     funnel.fold()
@@ -84,22 +88,28 @@ class Simulation:
         tick()
 
     def work(self, *, batch: int, pipeline: bool) -> Iterator[None]:
-        """Work batch by batch, pausing after each, until nothing is left to do. Those who are furthest go first."""
+        """Work batch by batch, pausing after each, until nothing is left to do."""
         for_batches()
-        acts: list[Callable[[], int]] = [
-            lambda: inhabitants.read_texts(self.population, size=batch),
-            lambda: phone.send_batch(sms=services.get("sms"), size=batch) if pipeline else 0,
-            lambda: identity.check_batch(dukcapil=services.get("dukcapil"), size=batch) if pipeline else 0,
-            lambda: inhabitants.read_mail(self.population, size=batch),
-            lambda: links.send_batch(email=services.get("email"), size=batch) if pipeline else 0,
-            lambda: self._arrive() if pipeline or outstanding(PIPELINE) < ON_THE_WAY else 0,
-        ]
+        acts = self.acts(batch=batch, pipeline=pipeline).values()
         while True:
             if not any(act() for act in acts):
                 if not outstanding(QUEUES):
                     return
                 time.sleep(0.05)
             yield
+
+    def acts(self, *, batch: int, pipeline: bool) -> dict[str, Callable[[], int]]:
+        """What there is to do, each act for one batch, with how many were in hand. Those who are furthest go first."""
+        return {
+            "type_codes": lambda: inhabitants.read_texts(self.population, size=batch),
+            "send_codes": lambda: phone.send_batch(sms=services.get("sms"), size=batch) if pipeline else 0,
+            "check_identities": lambda: (
+                identity.check_batch(dukcapil=services.get("dukcapil"), size=batch) if pipeline else 0
+            ),
+            "open_links": lambda: inhabitants.read_mail(self.population, size=batch),
+            "mail_links": lambda: links.send_batch(email=services.get("email"), size=batch) if pipeline else 0,
+            "sign_up": lambda: self._arrive() if pipeline or outstanding(PIPELINE) < ON_THE_WAY else 0,
+        }
 
     def _arrive(self) -> int:
         """Let the next people sign up; return how many parcels of them were in hand."""

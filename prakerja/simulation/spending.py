@@ -6,6 +6,7 @@ its own queues is done, whoever does it, and puts the following one in its place
 and each may be killed: a parcel's people have done everything or nothing, and a step that is taken twice does nothing twice.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,11 +62,14 @@ class Spending:
         return sum(rung.people for rung in funnel.read().rungs if rung.stage > Stage.SELECTED)
 
     def drive(self, *, workers: int, tick: Callable[[], None]) -> None:
-        """Go on until nothing is left to do, so many processes at once; `tick` is called every five seconds."""
+        """Go on until nothing is left to do, so many processes at once.
+
+        `tick` is called after the first parcel, and then every five seconds.
+        """
         begin(self)
         import_module(settings.ROOT_URLCONF)  # all of them serve the site: what they share is loaded before
         with beside(_help, self, processes=workers - 1):
-            ticked = time.monotonic()
+            ticked = -math.inf
             for _ in self.work():
                 if time.monotonic() - ticked > TICK:
                     _fold()

@@ -1,4 +1,4 @@
-"""Whoever is killed while recipients buy, complete and are paid: everybody has done everything once, and is paid once."""
+"""Whoever is killed or stopped while waves are drawn, or recipients buy, complete and are paid: everybody has done everything once."""
 
 import os
 import random
@@ -13,6 +13,7 @@ import pytest
 from foundation.models import SetAside, Work
 from incentives import ledger
 from incentives.models import Batch, Obligation, Payout, State
+from prakerja.models import Run
 from prakerja.simulation import programme, recipients
 from registrations import funnel
 from registrations.funnel import View
@@ -20,11 +21,18 @@ from tests.conftest import ROOT, project_environment
 from tests.processes import children_of, gone, wait_until
 from trainings import accounts
 from trainings.models import Purchase, Review
+from waves.models import Application
 
 PEOPLE = 5000
 SCALE = Fraction(PEOPLE, programme.REGISTERED)
-#: It is killed soon after there are so many of these.
-KILLS = [(Purchase, 1), (Payout, 100), (Batch, 30)]
+#: It is stopped by Ctrl-C, or killed, soon after there are so many of these, and more than when it began.
+STOPS = [
+    (Application, 1, signal.SIGINT),
+    (Purchase, 1, signal.SIGKILL),
+    (Review, 1, signal.SIGINT),
+    (Payout, 100, signal.SIGKILL),
+    (Batch, 30, signal.SIGKILL),
+]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -53,19 +61,25 @@ def await_rows(run, rows, count):
         time.sleep(0.01)
 
 
-def test_killed_anywhere_everybody_is_paid_once_and_the_figures_are_the_same(tmp_path):
+def test_killed_or_stopped_anywhere_everybody_is_paid_once_and_the_figures_are_the_same(tmp_path):
     log, rng = tmp_path / "log", random.Random(4)
-    assert simulate(log, "--without-spending").wait(120) == 0, log.read_text()[-2000:]
-    for number, (rows, count) in enumerate(KILLS):
+    for rows, count, way in STOPS:
+        before = rows.objects.count()
         run = simulate(log)
-        await_rows(run, rows, count)
-        time.sleep(rng.uniform(0, 0.2))
+        await_rows(run, rows, max(count, before + 1))
         helpers = children_of(run.pid)
-        for helper in helpers if number % 2 else ():
-            os.kill(helper, signal.SIGKILL)
-        run.kill()  # the first process alone: its helpers must notice
-        assert run.wait(30) == -signal.SIGKILL, "it had not ended by itself"
+        if way == signal.SIGINT:
+            os.killpg(run.pid, way)  # as the terminal does
+            assert run.wait(30) == 130, log.read_text()[-2000:]
+            assert log.read_text().endswith("Stopped. Run the command again to go on.\n")
+        else:
+            time.sleep(rng.uniform(0, 0.2))
+            for helper in helpers if rows is Payout else ():
+                os.kill(helper, way)
+            run.kill()  # the first process alone: its helpers must notice
+            assert run.wait(30) == -way, "it had not ended by itself"
         wait_until(lambda helpers=helpers: all(map(gone, helpers)), seconds=15, what="no process is left")
+        assert Run.objects.get().spending == (rows is not Application), "which part it was stopped in"
 
     assert simulate(log).wait(120) == 0, log.read_text()[-2000:]
 

@@ -1,16 +1,19 @@
 """Bulk intake: a file of people, as a ministry hands it in; and the files that go wrong on the way."""
 
 import csv
-import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +21,12 @@ from foundation import csvfile
 from foundation.work import outstanding
 from registrations import bulk, funnel, rows
 from registrations.intake import SignUp
-from registrations.models import Education, Employment, PersonalData, Registrant, Sex
+from registrations.models import Education, Employment, PersonalData, Registrant, Sex, Wave
 from registrations.person import Person
 from registrations.regions import Province
 from tests.conftest import ROOT, project_environment
 from tests.people import make_person, make_registrant
+from tests.processes import running, wait_until
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -468,13 +472,27 @@ import re, resource, sys
 from pathlib import Path
 import django; django.setup()
 from django.core.management import call_command
-call_command("intake", sys.argv[1], "--dry-run", "--workers", "1", stdout=open("/dev/null", "w"))
+call_command("intake", *sys.argv[1:], "--workers", "1", stdout=open("/dev/null", "w"))
 status = Path("/proc/self/status")
 if status.exists():
     print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1]) * 1024)
 else:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+
+
+def peak_of(path, *options):
+    """The most memory (bytes) that an intake of this file has had."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path), *options],
+        cwd=ROOT,
+        env=project_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return int(done.stdout)
 
 
 def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file):
@@ -487,21 +505,98 @@ def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file):
     assert read == list(range(2, 12_347))
 
 
+@pytest.fixture(scope="module")
+def many():
+    """The lines of a file of two blocks, the header being the first."""
+    return text_of([row(number) for number in range(1, 12_346)]).encode().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda line: line.replace(b"Siti", b"Si\0ti"), "Line 12000 holds a NUL byte"),
+        (lambda line: b'"' + line, "Line 12000: a quote is opened there and not closed on the same line."),
+        (lambda line: line.replace(b"Siti", "Café".encode("cp1252")), "Line 12000 is not UTF-8."),
+    ],
+    ids=["nul", "quote", "not-utf-8"],
+)
+@pytest.mark.django_db
+def test_of_a_file_that_is_broken_far_from_its_beginning_nobody_is_registered(file, tmp_path, many, spoil, told):
+    path = file(b"".join([*many[:11_999], spoil(many[11_999]), *many[12_000:]]))
+
+    assert refused(path, "--workers", "2", "--errors", tmp_path / "errors.csv").startswith(told)
+    assert path.stat().st_size - len(b"".join(many[11_999:])) > csvfile.BLOCK, "it is beyond the first block"
+    assert not Registrant.objects.exists()
+    assert not (tmp_path / "errors.csv").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_stands_in_two_blocks_is_registered_once_and_a_wrong_row_is_told_of_by_its_line(file, tmp_path):
+    rows = [row(1 + number % 500) for number in range(12_345)]
+    rows[11_998] |= {"phone": "1"}
+
+    code, said = intake(file(rows), "--workers", "2", "--errors", tmp_path / "errors.csv")
+
+    assert code == 1
+    assert "Rows: 12,345\nRegistered: 500\nRegistered already, or twice in the file; left as they are: 11,844\n" in said
+    assert [(line, field) for line, field, _reason in read_errors(tmp_path / "errors.csv")] == [("12000", "phone")]
+    assert Registrant.objects.count() == PersonalData.objects.count() == outstanding(["email"]) == 500
+    assert funnel.recount().differences == []
+
+
+def waiting_for_registrants():
+    """How many wait for a lock on the table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'registrations_registrant'::regclass")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_intakes_at_once_each_says_whom_it_has_registered_and_nobody_is_doubled(file, tmp_path, many):
+    paths = [file(b"".join(many)), file(b"".join([many[0], *reversed(many[1:])]), "reversed.csv")]
+    logs = [tmp_path / "one.log", tmp_path / "two.log"]
+    Wave.objects.create(number=1)  # planned: else all wait for whoever plans it
+
+    with ExitStack() as stack:
+        held = stack.enter_context(closing(psycopg2.connect(**connection.get_connection_params())))
+        held.cursor().execute(
+            "SET idle_in_transaction_session_timeout = 0; LOCK TABLE registrations_registrant IN EXCLUSIVE MODE"
+        )
+        intakes = [
+            stack.enter_context(running("manage.py", "intake", str(path), "--workers", "2", log=log))
+            for path, log in zip(paths, logs, strict=True)
+        ]
+        wait_until(lambda: waiting_for_registrants() == 4, seconds=60, what="both workers of each are about to write")
+        held.rollback()
+        codes = [process.wait(60) for process in intakes]
+
+    assert codes == [0, 0], [log.read_text() for log in logs]
+    said = [dict(re.findall(r"^([A-Z][^:]+): ([\d.]+)$", log.read_text(), re.MULTILINE)) for log in logs]
+    rows, new, old, wrong = ([int(each[name].replace(".", "")) for each in said] for name in said[0])
+    assert rows == [12_345, 12_345]
+    assert sum(new) == 12_345
+    assert [some + others for some, others in zip(new, old, strict=True)] == rows
+    assert wrong == [0, 0]
+    assert Registrant.objects.count() == PersonalData.objects.count() == outstanding(["email"]) == 12_345
+    assert funnel.recount().differences == []
+
+
 @pytest.mark.django_db
 def test_memory_stays_the_same_however_long_the_file_is(file):
     rows = text_of([row(number) for number in range(1, 5001)]).partition("\n")
-    peaks = []
-    for times in (4, 30):
-        path = file("".join([rows[0], rows[1], *[rows[2]] * times]), f"{times}.csv")
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(path)],
-            cwd=ROOT,
-            env=project_environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        peaks.append(json.loads(done.stdout))
+    files = [file("".join([rows[0], rows[1], *[rows[2]] * times]), f"{times}.csv") for times in (4, 30)]
+
+    peaks = [peak_of(path, "--dry-run") for path in files]
 
     assert peaks[1] - peaks[0] < 5_000_000, "bytes, for a file that is 20 MB longer"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_memory_stays_the_same_however_many_people_are_registered(file):
+    people = [row(number) for number in range(1, 80_001)]
+    files = [file(people[:15_000], "short.csv"), file(people[15_000:], "long.csv")]
+
+    peaks = [peak_of(path) for path in files]
+
+    assert peaks[1] - peaks[0] < 5_000_000, "bytes, for 50,000 people more"
+    assert Registrant.objects.count() == 80_000

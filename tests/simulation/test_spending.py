@@ -1,5 +1,6 @@
 """What recipients do until the briefing, lived through: the figures are exact, in every view and in every book."""
 
+import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from io import StringIO
@@ -57,9 +58,14 @@ def assert_as_planned(plans):
     assert not SetAside.objects.exists()
 
 
-def test_the_programme_at_a_thousandth_ends_on_the_eight_figures():
+def test_the_programme_at_a_thousandth_ends_on_the_eight_figures(capsys):
     printed = simulate("--scale", "0.001")
 
+    told = capsys.readouterr().err
+    for goal, unit in ((66_561, "climbs"), (64_150, "steps"), (6_400, "climbs")):
+        lines = re.findall(rf"(\d+)/{goal} \[\d\d:\d\d<\d\d:\d\d, +[\d.]+ {unit}/s\]", told)
+        assert int(lines[-1]) == goal
+        assert 0 < int(lines[0]) < goal, "how fast, and for how long, is told on the way"
     assert "23.171 / 18.000 / 13.400 / 11.990 / 3.881 / 3.200 / 2.000 / 1.200" in printed
     assert rungs() == rungs(View(as_of=datetime(2020, 9, 16, tzinfo=WIB)))
     plans = recipients.plan("0.001")
@@ -118,6 +124,8 @@ def test_the_programme_at_a_thousandth_ends_on_the_eight_figures():
         )
         assert cursor.fetchone() == (0,), "nothing happens after the briefing"
     assert simulate("--scale", "0.001") == printed, "nothing is left to do"
+    shown = re.findall(r"(\d+/\d+) \[", capsys.readouterr().err)
+    assert list(dict.fromkeys(shown)) == ["66561/66561", "64150/64150", "6400/6400"]
 
 
 def _firsts():

@@ -61,6 +61,7 @@ def _workers(text: str) -> int:
 
 def _show(bar: "tqdm[NoReturn]", done: int) -> None:
     bar.update(done - bar.n)
+    bar.refresh()
 
 
 class Command(BaseCommand):
@@ -108,25 +109,24 @@ class Command(BaseCommand):
                 self.stdout.write(f"{error} Going on with {Registrant.objects.count()} registrants.")
                 return
             raise CommandError(f"{error} Start with --reset to forget them.") from error
-        with tqdm(total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
-            try:
-                simulation.drive(batch=BATCH, workers=options["workers"], tick=lambda: _show(bar, simulation.done()))
-            except ProcessDied as error:
-                raise CommandError(f"{error}. Run the command again to go on.") from error
-            except KeyboardInterrupt:
-                raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
-        office = [] if options["without_draws"] else selection.offices(plans, scale)
-        recipient_plans = [] if options["without_spending"] or not office else recipients.plan(scale, options["waves"])
+        office: list[selection.Office] = []
+        recipient_plans: list[RecipientPlan] = []
         try:
-            if office:
+            self._climb(simulation, workers=options["workers"])
+            if not options["without_draws"]:
+                office = selection.offices(plans, scale)
                 self._select(office, seed=options["seed"])
-            if recipient_plans:
-                self._spend(simulation, recipient_plans, workers=options["workers"])
+                if not options["without_spending"] and (recipient_plans := recipients.plan(scale, options["waves"])):
+                    self._spend(simulation, recipient_plans, workers=options["workers"])
         except (ProcessDied, Astray) as error:
             raise CommandError(f"{error}. Run the command again to go on.") from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run the command again to go on.", returncode=130) from None
         self._report(simulation, office, recipient_plans)
+
+    def _climb(self, simulation: drive.Simulation, *, workers: int) -> None:
+        with tqdm(total=simulation.goal, initial=simulation.done(), unit=" climbs", file=sys.stderr, mininterval=0.5) as bar:
+            simulation.drive(batch=BATCH, workers=workers, tick=lambda: _show(bar, simulation.done()))
 
     def _select(self, offices: list[selection.Office], *, seed: int) -> None:
         goal, taken = sum(office.steps for office in offices), sum(office.taken() for office in offices)
