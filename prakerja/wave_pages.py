@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from foundation import services
+from foundation import pg, services
 from prakerja import recipient_pages
 from prakerja.dashboard import staff_only
 from prakerja.notes import leave_note, take_note, user_of
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     wave: Wave
     state: State
     applications: int
-    selected: int | None
+    draw: Draw | None
 
 
 class Next(NamedTuple):
@@ -60,12 +60,9 @@ def waves_page(request: HttpRequest) -> HttpResponse:
 
 def _waves_page(request: HttpRequest, typed: Mapping[str, str], refusal: str = "") -> HttpResponse:
     programme.load_rule_sets()  # what ships is there to be chosen, also on a new installation
-    now = timezone.now()
+    now = pg.now()
     draws = {draw.wave_id: draw for draw in Draw.objects.filter(annulled_at=None).defer("subtrees")}
-    rows = [
-        Row(wave, state.of(wave, now), _applications(wave), draws[wave.number].selected if wave.number in draws else None)
-        for wave in Wave.objects.all()
-    ]
+    rows = [Row(wave, state.of(wave, now), _applications(wave), draws.get(wave.number)) for wave in Wave.objects.all()]
     told = {"rows": rows, "rule_sets": RuleSet.objects.all(), "typed": typed, "refusal": refusal}
     return render(request, "office/waves.html", told, status=422 if refusal else 200)
 
@@ -84,7 +81,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             rooms=_rooms(told),
             by=user_of(request),
             reason=told.get("reason", ""),
-            at=timezone.now(),
+            at=pg.now(),
         )
     except NotNow as refusal:
         return _waves_page(request, _kept(told), str(refusal))
@@ -176,7 +173,7 @@ def wave_page(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None = None, refusal: str = "") -> HttpResponse:
-    now = timezone.now()
+    now = pg.now()
     screened = wave.screenings.filter(is_current=True).select_related("rule_set").prefetch_related("lists").first()
     draw = acts.live_draw(wave)
     decree = draw.decrees.first() if draw else None
@@ -198,7 +195,6 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
         "acts": done,
         "done": _done(wave, draw, done),
-        "draw_is_mock": draw is not None and drawing.is_mock(draw),
         "others": _applications(wave) - (draw.selected or 0) if draw else None,
         "pending": pending,
         "next": None if pending else _next(found, draw, screened),
@@ -299,11 +295,11 @@ def _next(found: State, draw: Draw | None, screened: Screening | None) -> Next |
             "A secret is made, and a round of the beacon announced that lies in the future. Neither can be changed afterwards."
         )
         # An hour: time enough for the second person, and for everybody to note the commitment.
-        proposed = chain.first_after(timezone.now()) + 3600 // chain.period
+        proposed = chain.first_after(pg.now()) + 3600 // chain.period
         title = _("Fix the secret and the round")
         return Next(Name.COMMIT, title, says, "round", _("Round"), str(proposed), chain.at(proposed))
     if not draw.drawn_at:
-        if drawing.chain_of(draw).at(draw.round or 0) > timezone.now():
+        if drawing.chain_of(draw).at(draw.round or 0) > pg.now():
             return None
         says = _(
             "The tickets are drawn by themselves. Should the beacon not be reached from here, enter the round's signature."
@@ -378,7 +374,7 @@ _FIELDS = ("round", "signature", "reason", "signer", "seats", "to", "changes")
 @staff_only
 def change(request: HttpRequest, number: int) -> HttpResponse:
     """Another quota, another end of the window, or both, with the reason: all of it or nothing."""
-    wave, told, now = get_object_or_404(Wave, pk=number), request.POST, timezone.now()
+    wave, told, now = get_object_or_404(Wave, pk=number), request.POST, pg.now()
     quota, closes_at, reason = told.get("quota", "").strip(), told.get("closes_at", "").strip(), told.get("reason", "")
     try:
         if not quota and not closes_at:
@@ -401,7 +397,7 @@ def change_rules(request: HttpRequest, number: int) -> HttpResponse:
     wave, told = get_object_or_404(Wave, pk=number), request.POST
     try:
         rule_set, rooms = _rule_set(told.get("rule_set", "")), _rooms(told)
-        planning.change_rules(wave, rule_set, rooms, by=user_of(request), reason=told.get("reason", ""), at=timezone.now())
+        planning.change_rules(wave, rule_set, rooms, by=user_of(request), reason=told.get("reason", ""), at=pg.now())
     except NotNow as refusal:
         return _wave_page(request, wave, _kept(told), str(refusal))
     leave_note(request, _("Changed."))

@@ -1,6 +1,6 @@
 """Check a published draw completely from its files, without those who drew it: docs/draw.md says what is checked and why.
 
-    python3 tools/verify_draw.py DIR      the directory with draw.json, tickets.csv and result.csv
+    python3 tools/verify_draw.py DIR      the directory with tickets.csv, result.csv, draw.json and SHA256SUMS, and nothing else
 
 Needs Python 3.11 and nothing else (`--beacon`: a package that knows the beacon's signatures). Twelve million tickets take a few
 minutes and less than 1.5 GB. Exits 0 when everything follows, 1 when something differs (what, says stderr), 2 when it cannot start.
@@ -24,12 +24,14 @@ from pathlib import Path
 MEMBERS = "format wave attempt quota household_cap rooms tickets list_sha256 root terms frozen_at committed_at drawn_at"
 MEMBERS += " commitment secret seed beacon selected cut_offs result_sha256 annulled"
 BEACON_MEMBERS = "chain scheme public_key genesis period round signature randomness"
+NAMES = ("tickets.csv", "result.csv", "draw.json")  # as SHA256SUMS has them
 RESERVE = 2**32 - 1  # the outcome R, among room numbers
 MOST = 999_999_999  # as a room's number and as `before`; the page has no bound, this program's memory has
 TICKET_LINE = re.compile(rb"([0-9a-f]{15}),(0|[1-9][0-9]{0,8}),([0-9a-f]{16})?,(0|[1-9][0-9]{0,8})\n")
 RESULT_LINE = re.compile(rb"([1-9][0-9]*),([0-9a-f]{15}),(?:S(0|[1-9][0-9]{0,8})|R)\n")
 LONGEST_LINE = 64  # bytes to read at most: a longer line is none of ours, however long it is
 LONGEST_JSON = 2**24  # bytes, for the same reason
+LONGEST_SUMS = 2**12
 SIZES = {"bls-unchained-g1-rfc9380": (96, 48), "mock-ed25519": (32, 64)}  # bytes of public key and signature, by scheme
 QUICKNET = (  # chain, public key, genesis, period, as its operators (https://drand.love) publish them
     "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971",
@@ -55,6 +57,27 @@ def demand(holds: bool, sentence: str) -> None:
 
 def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+# SHA256SUMS
+
+
+def check_sums(directory: Path, noted: str | None) -> None:
+    """That the files are, byte by byte, those that SHA256SUMS names, and that it is the one that was noted."""
+    with (directory / "SHA256SUMS").open("rb") as file:
+        content = file.read(LONGEST_SUMS + 1)
+    found = sha256(content).hex()
+    demand(noted in (None, found), f"SHA256SUMS: its SHA-256 is {found}; what you noted is {noted}")
+    form = b"".join(rb"([0-9a-f]{64})  %s\n" % re.escape(name.encode()) for name in NAMES)
+    named = re.fullmatch(form, content)
+    if not named:
+        raise Differs(f"SHA256SUMS: it does not name {', '.join(NAMES)} in this order, as sha256sum does")
+    for name, expected in zip(NAMES, named.groups(), strict=True):
+        with (directory / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        demand(found == expected.decode(), f"{name}: its SHA-256 is {found}, SHA256SUMS says {expected.decode()}")
+    for path in sorted(directory.iterdir()):
+        demand(path.name in (*NAMES, "SHA256SUMS"), f"{ascii(path.name)[1:-1]}: SHA256SUMS does not name this file")
 
 
 # draw.json
@@ -341,6 +364,7 @@ def select(draw: Draw, tickets: Tickets, order: array[int]) -> tuple[array[int],
 
 def check(asked: argparse.Namespace) -> Iterator[str]:
     """Check everything; then say what was checked and what was not."""
+    check_sums(asked.directory, asked.sha256)
     with (asked.directory / "draw.json").open("rb") as file:
         draw = Draw(file.read(LONGEST_JSON + 1))
     noted = {name: getattr(asked, name) for name in ("list_sha256", "root", "terms", "commitment", "round")}
@@ -385,6 +409,7 @@ def check(asked: argparse.Namespace) -> Iterator[str]:
     demand(draw.selected == selected, f"draw.json: {draw.selected} selected, the rules select {selected}")
     demand(draw.result_sha256 == digest.hexdigest(), "draw.json: result_sha256 is not that of result.csv")
 
+    yield "Every byte is as SHA256SUMS says."
     yield "All of this follows from the files: list, root, terms, commitment, randomness, seed, order, selection, cut-offs."
     yield f"wave        {draw.wave}, attempt {draw.attempt}" + (", ANNULLED" if draw.annulled else "")
     yield f"rules       quota {draw.quota}, household cap {draw.cap}, seats by room {draw.rooms}"
@@ -408,6 +433,7 @@ def check(asked: argparse.Namespace) -> Iterator[str]:
         yield "NOT QUICKNET: this program does not know whose the beacon's public key is. Find out before you believe the draw."
     if not asked.beacon:
         yield "Not checked: that the signature is the beacon's (--beacon does)."
+    noted["sha256"] = asked.sha256
     if None in noted.values():
         missing = ", ".join(name for name, value in noted.items() if value is None)
         yield f"Not compared with what somebody noted when it was published: {missing}. Files alone cannot show that they are not new."
@@ -425,7 +451,10 @@ def hexadecimal(digits: int, text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check a published draw completely from its files.")
-    parser.add_argument("directory", type=Path, help="where draw.json, tickets.csv and result.csv are")
+    parser.add_argument("directory", type=Path, help="where the draw's files are, and nothing else")
+    parser.add_argument(
+        "--sha256", metavar="HEX", type=partial(hexadecimal, 64), help="of SHA256SUMS, as the draw's page shows it"
+    )
     for name in ("--root", "--terms", "--list-sha256", "--commitment"):
         parser.add_argument(name, metavar="HEX", type=partial(hexadecimal, 64), help="as noted when it was published")
     parser.add_argument("--round", metavar="N", type=int, help="the beacon's round, as noted when it was announced")

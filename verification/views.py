@@ -3,7 +3,6 @@
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -160,7 +159,7 @@ def change_phone(request: HttpRequest, registrant: Registrant) -> HttpResponse:
 @require_safe
 @signed_in
 def status_page(request: HttpRequest, registrant: Registrant) -> HttpResponse:
-    now = timezone.now()
+    now = pg.now()
     waves = applications(registrant.pk, now) if registrant.stage >= Stage.PHONE_VERIFIED else []
     mine = membership(registrant.pk, now) if registrant.stage >= Stage.SELECTED else None
     return render(

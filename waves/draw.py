@@ -277,11 +277,6 @@ def chain_of(draw: Draw) -> Chain:
     return Chain(**(draw.chain or {}))
 
 
-def is_mock(draw: Draw) -> bool:
-    """Whether its beacon is no public randomness."""
-    return bool(draw.chain) and not chain_of(draw).is_public
-
-
 def secret_of(draw: Draw) -> bytes:
     return unseal(draw.secret or b"", _place(draw))
 

@@ -23,14 +23,14 @@ class Mine:
     state: State
     #: Why the person could not take part; told from the freeze on.
     reasons: list[str] = field(default_factory=list)
+    #: In which the ticket is.
+    draw: Draw | None = None
     #: 15 hexadecimal digits, in groups of five.
     ticket: str = ""
-    tickets: int = 0
     #: From the publication on.
     rank: int | None = None
     #: The last ranks that were drawn: among all (no name), and in the room that the ticket belongs to.
     cut_offs: list[tuple[str, int]] = field(default_factory=list)
-    attempt: int = 1
     is_taken: bool | None = None
     #: From the reserve, when a seat became free.
     was_called: bool = False
@@ -69,11 +69,10 @@ def _mine(application: Application, now: datetime) -> Mine:
         wave,
         joined_at,
         found,
+        draw=draw,
         ticket=grouped,
-        tickets=draw.tickets,
         rank=rank,
         cut_offs=_cut_offs(draw, ticket) if draw.published_at else [],
-        attempt=draw.attempt,
         is_taken=is_taken,
         was_called=was_called,
     )

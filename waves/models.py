@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from registrations.models import Wave
+from waves.randomness import Chain
 
 
 class RuleSet(models.Model):
@@ -259,6 +260,11 @@ class Draw(models.Model):
 
     def __str__(self) -> str:
         return f"Draw {self.attempt} of wave {self.wave_id}"
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether its beacon is no public randomness."""
+        return self.chain is not None and not Chain(**self.chain).is_public
 
 
 class Ticket(models.Model):

@@ -65,6 +65,10 @@ def _written(decree: Decree) -> bytes:
                 [Paragraph(escape(_("Demonstration: this decree names made-up people and has no effect.")), _HEAD)]
                 * _is_demo(decree)
             ),
+            *(
+                [Paragraph(escape(_("This draw used the mock beacon of a demonstration: it proves nothing.")), _HEAD)]
+                * decree.draw.is_mock
+            ),
             Paragraph(escape(_decided(decree)), _BODY),
             Paragraph(escape(_totals_say(decree)), _BODY),
             _totals(decree),

@@ -19,7 +19,9 @@ from waves.models import Draw
 from waves.screening import NotNow
 
 RESULT_HEADER = b"rank,ticket,outcome\n"
-FILES = ("tickets.csv", "result.csv", "draw.json")
+#: Names all others, and is written after them: where it is right, they all are there.
+SUMS = "SHA256SUMS"
+FILES = ("tickets.csv", "result.csv", "draw.json", SUMS)
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +39,25 @@ class Tampered(Exception):
     """What the database holds is not what was frozen and drawn."""
 
 
+def are_written(draw: Draw) -> bool:
+    """Whether all files of the published draw lie where the web serves them from, as they must be by now."""
+    path = file(draw, SUMS)
+    return path.exists() and path.read_bytes() == sums(draw)
+
+
 def write_missing() -> None:
     """Write the files of all published draws where the web serves them from, if they are not there yet, or not up to date.
 
-    Those of a draw that was tampered with are left out; the log says so, each time.
+    Those of a draw that was tampered with are left out, or as they were; the log says so, each time.
     """
     for draw in Draw.objects.exclude(published_at=None):
-        last = file(draw, FILES[-1])
-        if not last.exists():
+        if not are_written(draw):
             try:
-                write(draw, last.parent)
+                if file(draw, SUMS).exists() and not draw.annulled_at:  # nothing else changes what was published
+                    raise Tampered(SUMS)
+                write(draw, file(draw, SUMS).parent)
             except Tampered as found:
                 log.error("draw %s of wave %s: %s is not what was frozen and drawn", draw.attempt, draw.wave_id, found)
-        elif draw.annulled_at and json.loads(last.read_text())["annulled"] is None:
-            _write_json(draw, last)
 
 
 def write(draw: Draw, folder: Path) -> list[Path]:
@@ -62,32 +69,40 @@ def write(draw: Draw, folder: Path) -> list[Path]:
     if not draw.published_at:
         raise NotNow(_("The draw is not published."))
     folder.mkdir(parents=True, exist_ok=True)
-    if _put(folder / "tickets.csv", lambda file: write_tickets(draw, file)) != bytes(draw.list_sha256):
-        raise Tampered("tickets.csv")
-    result = _put(folder / "result.csv", lambda file: write_result(draw, file))
+    _put(folder / "tickets.csv", lambda file: write_tickets(draw, file), expected=draw.list_sha256)
+    result = _put(folder / "result.csv", lambda file: write_result(draw, file), expected=draw.result_sha256)
     if draw.result_sha256 is None:
         draw.result_sha256 = result
         draw.save(update_fields=["result_sha256"])
-    elif bytes(draw.result_sha256) != result:
-        raise Tampered("result.csv")
-    # Last: it says that all are there.
-    _write_json(draw, folder / "draw.json")
+    _put(folder / "draw.json", lambda file: file.write(_json(draw)))
+    _put(folder / SUMS, lambda file: file.write(sums(draw)))
     return [folder / name for name in FILES]
 
 
-def _write_json(draw: Draw, path: Path) -> None:
-    text = json.dumps(as_json(draw), indent=2, ensure_ascii=False) + "\n"
-    _put(path, lambda file: file.write(text.encode()))
+def sums(draw: Draw) -> bytes:
+    """`SHA256SUMS` of the published draw; empty until the result's hash is noted."""
+    if draw.result_sha256 is None:
+        return b""
+    hashes = bytes(draw.list_sha256), bytes(draw.result_sha256), hashlib.sha256(_json(draw)).digest()
+    return "".join(f"{sha256.hex()}  {name}\n" for sha256, name in zip(hashes, FILES, strict=False)).encode()
 
 
-def _put(path: Path, fill: Callable[[IO[bytes]], object]) -> bytes:
-    """Let the file appear, whole; return its SHA-256."""
+def _json(draw: Draw) -> bytes:
+    return (json.dumps(as_json(draw), indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _put(path: Path, fill: Callable[[IO[bytes]], object], *, expected: bytes | memoryview | None = None) -> bytes:
+    """Let the file appear, whole; return its SHA-256. Raises `Tampered` when another one was expected: it does not appear then."""
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
         fill(file)
+    with open(file.name, "rb") as written:
+        sha256 = hashlib.file_digest(written, "sha256").digest()
+    if expected is not None and sha256 != bytes(expected):
+        os.unlink(file.name)
+        raise Tampered(path.name)
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
-    with path.open("rb") as written:
-        return hashlib.file_digest(written, "sha256").digest()
+    return sha256
 
 
 def write_tickets(draw: Draw, file: IO[bytes]) -> None:

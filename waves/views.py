@@ -1,5 +1,6 @@
 """The public pages of the draws: what anybody needs to check one, without signing in."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from foundation import pg
 from registrations.models import Wave
 from waves import decrees, pdf, publishing, reserves, state
 from waves import draw as drawing
@@ -20,7 +21,7 @@ from waves.models import Called, Decree, Draw
 def draws(request: HttpRequest) -> HttpResponse:
     """All draws, the newest first."""
     found = Draw.objects.select_related("wave").defer("subtrees").order_by("-wave", "-attempt")
-    return render(request, "draws/draws.html", {"draws": [(draw, drawing.is_mock(draw)) for draw in found]})
+    return render(request, "draws/draws.html", {"draws": found})
 
 
 @require_safe
@@ -30,7 +31,7 @@ def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> Ht
     draw, asked = _draw(wave, attempt), request.GET.get("ticket", "").strip()
     context: dict[str, Any] = {
         "wave": of_wave,
-        "state": state.of(of_wave, timezone.now()),
+        "state": state.of(of_wave, pg.now()),
         "draw": draw,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
         "asked": asked,
@@ -39,11 +40,9 @@ def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> Ht
         context |= {
             "told": publishing.as_json(draw),
             "round_at": drawing.chain_of(draw).at(draw.round) if draw.round else None,
-            "is_mock": drawing.is_mock(draw),
             "chances": drawing.chances(draw),
-            "files": [name for name in publishing.FILES if publishing.file(draw, name).exists()]
-            if draw.published_at
-            else [],
+            "files": publishing.FILES if draw.published_at and publishing.are_written(draw) else (),
+            "sums_sha256": hashlib.sha256(publishing.sums(draw)).hexdigest(),
             "found": _found(draw, asked) if asked else None,
             "decrees": draw.decrees.all(),
             "called": reserves.summary(draw),
@@ -84,7 +83,7 @@ def draw_file(request: HttpRequest, wave: int, attempt: int, name: str) -> FileR
     path: Path = publishing.file(draw, name)
     if name not in publishing.FILES or not path.is_file():
         raise Http404
-    return FileResponse(path.open("rb"), as_attachment=True, filename=f"{path.parent.name}-{name}")
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name)
 
 
 @require_safe

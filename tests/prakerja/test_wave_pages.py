@@ -25,6 +25,7 @@ from tests.waves.cast import (
     make_frozen,
     make_published,
     make_wave,
+    put_the_databases_clock_on,
 )
 from tests.waves.test_pages import text_of
 from tests.waves.test_reserves import make_free
@@ -462,5 +463,18 @@ def test_rules_and_seats_set_apart_are_fixed_from_the_close_on(office):
 
     answer = office.post(f"{PAGE}aturan/", RULES)
 
+    assert "Wave 1 is closed." in answer.content.decode()
+    assert not Change.objects.exists()
+
+
+def test_that_a_wave_has_closed_the_databases_clock_says_to_the_office_too(office):
+    wave = closed()
+    wave.closes_at = timezone.now() + timedelta(minutes=5)
+    wave.save()
+    put_the_databases_clock_on(timedelta(minutes=10))
+
+    page, answer = text_of(office.get(PAGE)), office.post(f"{PAGE}aturan/", RULES)
+
+    assert "Change rules or seats set apart" not in page
     assert "Wave 1 is closed." in answer.content.decode()
     assert not Change.objects.exists()

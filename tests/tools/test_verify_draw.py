@@ -182,7 +182,7 @@ def result_file(ranked: list[Json], outcome: dict[int, str]) -> bytes:
 
 
 def publish(rows: list[Json], draw: Json) -> dict[str, bytes]:
-    """The three files."""
+    """The files but for `SHA256SUMS`, which `put` makes fit."""
     draw = copy.deepcopy(draw)
     listed = freeze(rows, draw)
     draw["beacon"]["randomness"] = sha256(bytes.fromhex(draw["beacon"]["signature"])).hex()
@@ -206,10 +206,19 @@ def to_json(draw: Json) -> bytes:
     return json.dumps(draw, indent=1).encode()
 
 
+def sums(files: dict[str, bytes]) -> bytes:
+    """SHA256SUMS, as it fits these files."""
+    names = ("tickets.csv", "result.csv", "draw.json")
+    return "".join(f"{sha256(files[name]).hex()}  {name}\n" for name in names).encode()
+
+
 def put(directory: Path, files: dict[str, bytes]) -> Path:
+    """Write the files; when they are a whole draw, with `SHA256SUMS` that fits."""
     directory.mkdir(exist_ok=True)
     for name, content in files.items():
         (directory / name).write_bytes(content)
+    if "draw.json" in files and "tickets.csv" in files:
+        (directory / "SHA256SUMS").write_bytes(sums(files))
     return directory
 
 
@@ -284,6 +293,48 @@ def test_the_program_alone_says_on_stderr_what_differs_and_where(tmp_path):
 
 
 # What was touched is found.
+
+
+@pytest.mark.parametrize("name", ["tickets.csv", "result.csv", "draw.json", "SHA256SUMS"])
+def test_no_byte_of_any_published_file_can_be_changed_added_or_dropped(tmp_path, capsys, name):
+    content, chance = (put(tmp_path, VICTIMS[1]) / name).read_bytes(), random.Random(name)
+    changes = [
+        content[:at] + other + content[at + 1 :]
+        for at in chance.sample(range(len(content)), 100)
+        for other in (bytes([content[at] ^ 1 << chance.randrange(8)]), b"", content[at : at + 1] + b" ")
+    ]
+
+    codes = [verdict(tmp_path, {name: changed}) for changed in changes]
+
+    told = capsys.readouterr().err.splitlines()
+    assert codes == [1] * 300
+    # Of another hash in the sums, that is said of the file that it does not fit.
+    assert len([line for line in told if line.startswith(f"DIFFERS: {name}: ") or name == "SHA256SUMS"]) == 300
+
+
+def test_what_a_consistent_forger_of_draw_json_makes_fit_is_found_by_the_hash_on_the_page(tmp_path, capsys):
+    files = publish(*make_draw("forger", 30, rooms=2))
+    noted = ["--sha256", sha256(sums(files)).hex()]
+    draw = json.loads(files["draw.json"])
+    forged = [edited(files, **{name: None}) for name in draw]
+    forged += [edited(files, beacon={**draw["beacon"], name: None}) for name in draw["beacon"]]
+
+    codes = [verdict(tmp_path, each, *noted) for each in forged if each != files]
+
+    told = capsys.readouterr().err.splitlines()
+    assert len(codes) >= len(draw) + len(draw["beacon"]) - 2  # some of them may be null already
+    assert set(codes) == {1}
+    assert all(line.startswith("DIFFERS: SHA256SUMS: its SHA-256 is ") for line in told)
+    assert verdict(tmp_path, files, *noted) == 0
+
+
+def test_a_file_that_is_not_one_of_the_draws_is_refused(tmp_path, capsys):
+    files = publish(*make_draw("more", 5))
+
+    code = verdict(tmp_path, {**files, "tickets-2.csv": b""})
+
+    assert code == 1
+    assert capsys.readouterr().err == "DIFFERS: tickets-2.csv: SHA256SUMS does not name this file\n"
 
 
 def touch_a_byte(chance: random.Random, files: dict[str, bytes]) -> dict[str, bytes]:
@@ -404,12 +455,14 @@ def rows_of(files: dict[str, bytes]) -> list[Json]:
 
 
 def shows_nowhere(files: dict[str, bytes], changed: dict[str, bytes], *, beacon: bool) -> bool:
-    """Whether a change is one that nothing in the files can contradict. These are all:
+    """Whether a change is one that nothing in the files can contradict, once `SHA256SUMS` is made to fit. These are all:
 
     - another spelling of the same JSON (blanks, escapes, the order of members);
     - the names of rooms and the reason of an annulment, which are only told; and whether the draw was annulled;
     - the instants and the beacon's genesis, period, round, chain and key, as long as freeze, commitment, round and drawing stay
       in this order: only who noted them, or knows the beacon, can contradict (`--round`, `--beacon`).
+
+    All of them are found by who knows the hash of `SHA256SUMS` (`--sha256`).
     """
     if any(files[name] != changed[name] for name in ("tickets.csv", "result.csv")):
         return False
@@ -479,20 +532,23 @@ def test_what_shows_nowhere_in_the_files_is_accepted_and_the_summary_says_what_t
     files = publish(*make_draw("nowhere", 30, rooms=2, quota=100))
     draw = json.loads(files["draw.json"])
     room = {**draw["rooms"][0], "name": "Prioritas \u2028 \\ \ud800"}
-
-    codes = [
-        verdict(tmp_path, {**files, "draw.json": json.dumps(draw, separators=(",", ":"), sort_keys=True).encode()}),
-        verdict(tmp_path, edited(files, rooms=[room, *draw["rooms"][1:]])),
-        verdict(tmp_path, edited(files, frozen_at="2020-08-16T02:59:59Z", drawn_at="2020-08-16T04:00:01Z")),
-        verdict(tmp_path, edited(files, annulled={"at": "2020-08-18T03:00:00Z", "reason": "\x1b[31mlain"})),
-        verdict(tmp_path, edited(files, beacon={**draw["beacon"], "round": draw["beacon"]["round"] - 1})),
+    changed = [
+        {**files, "draw.json": json.dumps(draw, separators=(",", ":"), sort_keys=True).encode()},
+        edited(files, rooms=[room, *draw["rooms"][1:]]),
+        edited(files, frozen_at="2020-08-16T02:59:59Z", drawn_at="2020-08-16T04:00:01Z"),
+        edited(files, annulled={"at": "2020-08-18T03:00:00Z", "reason": "\x1b[31mlain"}),
+        edited(files, beacon={**draw["beacon"], "round": draw["beacon"]["round"] - 1}),
     ]
 
+    codes = [verdict(tmp_path, each) for each in changed]
     said = capsys.readouterr().out
-    assert codes == [0] * 5
+    by_the_page = [verdict(tmp_path, each, "--sha256", sha256(sums(files)).hex()) for each in changed]
+
+    assert (codes, by_the_page) == ([0] * 5, [1] * 5)
     assert "rules       quota 100, household cap None" in said
     assert (
-        "Not compared with what somebody noted when it was published: list_sha256, root, terms, commitment, round." in said
+        "Not compared with what somebody noted when it was published: list_sha256, root, terms, commitment, round, sha256."
+        in said
     )
     assert "\x1b" not in said
 
@@ -675,15 +731,15 @@ def test_what_was_noted_at_the_freeze_and_the_commitment_is_compared(tmp_path, c
     files = publish(*make_draw("noted", 20))
     draw = json.loads(files["draw.json"])
     noted = {f"--{name.replace('_', '-')}": draw[name] for name in ("root", "terms", "list_sha256", "commitment")}
-    noted["--round"] = str(draw["beacon"]["round"])
+    noted |= {"--round": str(draw["beacon"]["round"]), "--sha256": sha256(sums(files)).hex()}
 
     right = verdict(tmp_path, files, *(word for pair in noted.items() for word in pair))
     said = capsys.readouterr().out
     wrong = [verdict(tmp_path, files, name, value[1:] + value[0]) for name, value in {**noted, "--round": "12"}.items()]
 
-    assert (right, wrong) == (0, [1, 1, 1, 1, 1])
+    assert (right, wrong) == (0, [1] * 6)
     assert "Not compared" not in said
-    assert capsys.readouterr().err.count("what you noted is") == 5
+    assert capsys.readouterr().err.count("what you noted is") == 6
 
 
 def test_a_whole_other_draw_is_found_by_who_noted_the_root(tmp_path, capsys):
@@ -794,12 +850,12 @@ def test_the_beacon_check_without_its_package_says_which_one_is_missing(tmp_path
     assert run.stderr == "Cannot check: --beacon needs a package for this draw's scheme: pip install cryptography\n"
 
 
-@pytest.mark.parametrize("name", ["draw.json", "tickets.csv", "result.csv"])
+@pytest.mark.parametrize("name", ["draw.json", "tickets.csv", "result.csv", "SHA256SUMS"])
 def test_a_missing_file_is_no_verdict(tmp_path, capsys, name):
-    files = publish(*make_draw("files", 5))
-    del files[name]
+    put(tmp_path, publish(*make_draw("files", 5)))
+    (tmp_path / name).unlink()
 
-    code = verdict(tmp_path, files)
+    code = verify_draw.main([str(tmp_path)])
 
     assert code == 2
     assert name in capsys.readouterr().err
@@ -836,7 +892,7 @@ def test_every_published_draw_of_a_simulation_follows_and_a_changed_byte_of_any_
         assert f"selected    {draw.selected}\n" in found.stdout
         for name in publishing.FILES:
             whole = (folder / name).read_bytes()
-            (folder / name).write_bytes(with_a_byte_changed(chance, name, whole))
+            (folder / name).write_bytes(with_a_byte_changed(chance, whole))
             assert program(folder).returncode == 1, (draw, name)
             (folder / name).write_bytes(whole)
 
@@ -847,11 +903,6 @@ def program(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def with_a_byte_changed(chance: random.Random, name: str, whole: bytes) -> bytes:
-    """Any byte of a list; of draw.json, of what follows from the rest: see `shows_nowhere`."""
-    start, length = 0, len(whole)
-    if name == "draw.json":
-        value = json.loads(whole)[chance.choice(["list_sha256", "root", "commitment", "secret", "seed", "result_sha256"])]
-        start, length = whole.index(value.encode()), len(value)
-    place = start + chance.randrange(length)
-    return whole[:place] + (b"1" if whole[place : place + 1] == b"0" else b"0") + whole[place + 1 :]
+def with_a_byte_changed(chance: random.Random, whole: bytes) -> bytes:
+    place = chance.randrange(len(whole))
+    return whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :]

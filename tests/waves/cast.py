@@ -113,6 +113,20 @@ def by_force() -> Iterator[None]:
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 
+def put_the_databases_clock_on(by: timedelta) -> None:
+    """For the rest of the transaction, the database's clock is so much ahead of the application's."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA skewed")
+        for clock in ("now", "statement_timestamp", "clock_timestamp"):
+            cursor.execute(
+                f"""
+                CREATE FUNCTION skewed.{clock}() RETURNS timestamptz LANGUAGE sql
+                RETURN pg_catalog.{clock}() + make_interval(secs => {by.total_seconds()})
+                """
+            )
+        cursor.execute("SET LOCAL search_path = skewed, public, pg_catalog")
+
+
 class Other:
     """Somebody who works beside us, and what came of it."""
 

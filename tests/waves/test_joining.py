@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -10,9 +11,22 @@ from registrations import ladder
 from registrations.models import Wave
 from registrations.stages import DropOff, Stage
 from tests.people import START, make_registrants
-from tests.waves.cast import AFTER, CLOSES, OPENS, make_applicants, make_drawn, make_wave, registrant
+from tests.waves.cast import (
+    AFTER,
+    CLOSES,
+    OPENS,
+    make_applicants,
+    make_drawn,
+    make_staff,
+    make_wave,
+    put_the_databases_clock_on,
+    registrant,
+)
+from tests.waves.test_pages import signed_in
+from waves import acts, tasks
 from waves.joining import Outcome, join, leave
 from waves.models import Application, Draw, Place
+from waves.state import State
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +89,36 @@ def test_the_databases_clock_decides_when_a_wave_is_closed():
         cursor.execute("UPDATE registrations_wave SET closes_at = statement_timestamp()")
 
     assert join(1, [id]) == [Outcome.NOT_OPEN]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "closes_in", "is_open"),
+    [(10, 5, False), (-10, -5, True)],
+    ids=["already over by the database's clock", "not over yet by the database's clock"],
+)
+def test_the_databases_clock_decides_also_where_the_applications_is_ten_minutes_off(client, ahead, closes_in, is_open):
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    wave, now = make_wave(), timezone.now()
+    wave.opens_at, wave.closes_at = now - timedelta(days=1), now + timedelta(minutes=closes_in)
+    wave.save()
+    joins, leaves = make_registrants(2, stage=Stage.PHONE_VERIFIED)
+    join(1, [leaves], at=[wave.opens_at])
+    act = acts.ask(wave, acts.Name.SCREEN, by=make_staff("ani"))
+    put_the_databases_clock_on(timedelta(minutes=ahead))
+
+    tasks.carry_out()
+    signed_in(client, joins)
+    offered = "Join wave 1" in client.get("/status/").content.decode()
+    client.post("/status/gabung/")
+    signed_in(client, leaves)
+    may_leave = "Leave this wave" in client.get("/status/").content.decode()
+    left = leave(1, leaves)
+
+    assert (offered, may_leave, left) == (is_open, is_open, is_open)
+    assert list(Application.objects.values_list("registrant_id", flat=True)) == ([joins] if is_open else [leaves])
+    assert client.get("/undian/1/").context["state"] == (State.OPEN if is_open else State.CLOSED)
+    act.refresh_from_db()
+    assert (act.refused, act.done_at is None) == (("Wave 1 is not closed yet.", True) if is_open else ("", False))
 
 
 def test_a_wave_that_nobody_knows_or_that_has_no_dates_cannot_be_joined():

@@ -101,14 +101,18 @@ def test_a_spreadsheets_own_encodings_are_told_apart(file):
 
 
 def test_the_command_says_what_came_of_it(file, capsys):
-    path = file(f"nik\n{NIKS[0]}\n{NIKS[0]}\nx\n")
+    path = file("nik\n" + f"{NIKS[0]}\n" * 1200 + f"{NIKS[1]}\n {NIKS[1]} \nx\n")
 
     with pytest.raises(SystemExit) as left:
         call_command("import_list", "social_aid", str(path), "--provider", "Kemensos", "--dated", "2020-04-01")
 
     assert left.value.code == 1
     printed = capsys.readouterr()
-    assert "1" in printed.out
-    assert "4" in printed.err
+    assert printed.out.splitlines() == [
+        "People on the list: 2",
+        "Twice in the file; counted once: 1,200",
+        "Lines without a NIK (16 digits); left out: 1",
+    ]
+    assert "Lines: 1204\n" in printed.err
     with pytest.raises(CommandError):
         call_command("import_list", "asn", "/no/such/file", "--provider", "x", "--dated", "2020-04-01")

@@ -1,5 +1,6 @@
 """What anybody sees of a draw and of decrees, and what registrants see of their own."""
 
+import hashlib
 import re
 from datetime import timedelta
 
@@ -9,12 +10,14 @@ from django.utils import timezone
 
 from registrations.models import Registrant, Wave
 from tests.people import make_registrant
-from tests.waves.cast import AFTER, by_force, make_announced, make_drawn, make_frozen, make_published, make_wave
+from tests.waves.cast import AFTER, by_force, make_announced, make_drawn, make_frozen, make_published, make_staff, make_wave
+from tests.waves.test_randomness import ROUND, SIGNATURE
 from tests.waves.test_reserves import by_rank, call, make_free
-from waves import decrees, joining, merkle, naming, reserves
+from waves import decrees, joining, merkle, naming, publishing, reserves
 from waves import draw as drawing
 from waves.draw import ticket_of
 from waves.models import Application, DecreeBlock, Draw
+from waves.randomness import QUICKNET
 
 pytestmark = pytest.mark.django_db
 
@@ -56,11 +59,51 @@ def test_a_quota_above_the_tickets_is_told_on_the_page(reader):
     assert "Chance of being drawn 100.0 % (7 of 7 tickets)" in page
 
 
-@pytest.mark.parametrize("path", ["/undian/", "/undian/1/", "/undian/1/1/", "/undian/1/?ticket=0"])
-def test_the_mock_beacon_is_named_as_such_on_every_page_of_its_draws(reader, path):
-    make_drawn(count=3)
+def test_the_files_are_given_by_their_names_with_the_hash_that_all_of_them_hang_on(reader, settings, tmp_path):
+    settings.PUBLISHED = tmp_path / "published"
+    draw = make_published(count=20, quota=5)
+    assert "The files are being written" in text_of(reader.get("/undian/1/"))
+    publishing.write_missing()
 
-    assert "No public randomness" in text_of(reader.get(path))
+    page = reader.get("/undian/1/")
+
+    for link in re.findall(r'href="(/undian/1/1/berkas/[^"]+)"', page.content.decode()):
+        answer = reader.get(link)
+        name = re.fullmatch('attachment; filename="(.*)"', answer["Content-Disposition"])[1]
+        (tmp_path / name).write_bytes(b"".join(answer.streaming_content))
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir() if path.is_file()}
+    assert files.keys() == set(publishing.FILES)
+    assert (tmp_path / "SHA256SUMS").read_text() == "".join(f"{files[name]}  {name}\n" for name in publishing.FILES[:-1])
+    text = text_of(page)
+    assert f"SHA-256 of SHA256SUMS, which names all others {files['SHA256SUMS']}" in text
+    assert f"python3 verify_draw.py FOLDER --sha256 {files['SHA256SUMS']} --root {bytes(draw.root).hex()}" in text
+    (publishing.file(draw, "SHA256SUMS")).write_bytes(b"another")
+    assert "The files are being written" in text_of(reader.get("/undian/1/")), "others are not offered"
+
+
+SAYS_SO = re.compile("No public randomness|mock beacon of a demonstration: it proves nothing")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/undian/", "/undian/1/", "/undian/1/1/", "/undian/1/?ticket=0", "/sk/", "/sk/?hash={hash}", "/status/"),
+        *("/pmo/gelombang/", "/pmo/gelombang/1/"),
+    ],
+)
+def test_the_mock_beacon_is_named_as_such_on_every_page_of_its_draws_and_on_none_of_others(reader, path):
+    draw = make_announced(count=4, quota=2)
+    signed_in(reader, by_rank(draw)[0])
+    if path.startswith("/pmo/"):
+        reader.force_login(make_staff("ani"))
+    path = path.format(hash=bytes(draw.decrees.get().sha256).hex())
+
+    by_the_mock = text_of(reader.get(path))
+    Draw.objects.update(chain=drawing.vars_of(QUICKNET), round=ROUND, signature=SIGNATURE)
+    by_drand = text_of(reader.get(path))
+
+    assert SAYS_SO.search(by_the_mock)
+    assert not SAYS_SO.search(by_drand)
 
 
 def test_an_annulled_draw_stays_visible_with_its_reason(reader):

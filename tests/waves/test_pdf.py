@@ -9,7 +9,9 @@ from registrations.regions import Province
 from tests.waves.cast import make_applicants, make_wave
 from tests.waves.test_reserves import draw_and_announce
 from waves import decrees, pdf
-from waves.models import Decree, Recipient
+from waves.draw import vars_of
+from waves.models import Decree, Draw, Recipient
+from waves.randomness import QUICKNET
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +67,25 @@ def test_no_name_and_no_card_of_anybody_is_in_it():
     assert "Rahmawati" not in text
     digits = text.replace(" ", "")
     assert not [card for card in Recipient.objects.values_list("card", flat=True) if str(card) in digits]
+
+
+def test_it_says_that_a_draw_by_the_mock_beacon_proves_nothing_and_nothing_of_the_kind_of_another():
+    decree = make_decree()
+    said = "Undian ini memakai beacon tiruan untuk demonstrasi: tidak membuktikan apa pun."
+
+    by_the_mock = text_of(opened(decree))
+    Draw.objects.update(chain=vars_of(QUICKNET))
+    by_drand = text_of(opened(Decree.objects.get()))
+
+    assert said in by_the_mock
+    assert "beacon" not in by_drand
+
+
+@pytest.mark.parametrize(("key_id", "is_said"), [("demo", True), ("2026a", False)])
+def test_a_decree_that_a_demonstration_has_signed_says_that_it_has_no_effect(key_id, is_said):
+    decree = make_decree()
+    decree.key_id = key_id
+
+    text = text_of(opened(decree))
+
+    assert ("Demonstrasi: SK ini menyebut orang-orang rekaan dan tidak berlaku." in text) == is_said

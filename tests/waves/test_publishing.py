@@ -74,24 +74,49 @@ def test_a_stranger_runs_a_published_draw_again(make, tmp_path):
     assert {int(line.split(",")[0]) for line in lines if line.split(",")[2].startswith("S")} == winners
 
 
-def test_a_changed_byte_in_any_file_is_found(tmp_path):
+@pytest.mark.parametrize("name", publishing.FILES)
+def test_a_changed_byte_in_any_file_is_found(tmp_path, name):
+    publishing.write(make_manifold(), tmp_path)
+    whole, rng = (tmp_path / name).read_bytes(), random.Random(name)
+
+    for place in rng.sample(range(len(whole)), 5):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        (tmp_path / name).write_bytes(changed)
+        found = check(tmp_path)
+        assert (found.returncode, found.stdout, found.stderr[:9]) == (1, "", "DIFFERS: "), place
+    (tmp_path / name).write_bytes(whole)
+    assert check(tmp_path).returncode == 0
+
+
+def test_the_hashes_of_all_files_are_published_as_sha256sum_writes_and_checks_them(tmp_path):
+    draw = make_manifold()
+
+    publishing.write(draw, tmp_path)
+
+    written = subprocess.run(["sha256sum", *publishing.FILES[:-1]], cwd=tmp_path, capture_output=True, timeout=60)
+    assert (tmp_path / "SHA256SUMS").read_bytes() == written.stdout == publishing.sums(Draw.objects.get(pk=draw.pk))
+    assert {path.name for path in tmp_path.iterdir()} == set(publishing.FILES)
+    assert subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=tmp_path).returncode == 0
+
+
+def test_who_changes_what_follows_from_nothing_and_the_hashes_with_it_is_found_by_the_hash_on_the_page(tmp_path):
     draw = make_manifold()
     publishing.write(draw, tmp_path)
-    rng = random.Random(1)
+    noted = hashlib.sha256(publishing.sums(draw)).hexdigest()
+    told = (tmp_path / "draw.json").read_text()
+    (tmp_path / "draw.json").write_text(told.replace("West Java", "East Java"))
+    sums = subprocess.run(["sha256sum", *publishing.FILES[:-1]], cwd=tmp_path, capture_output=True, timeout=60).stdout
+    (tmp_path / "SHA256SUMS").write_bytes(sums)
 
-    for name in ("tickets.csv", "result.csv", "draw.json"):
-        whole = (tmp_path / name).read_bytes()
-        # In draw.json, a digit of what follows from the rest.
-        places = (
-            [whole.index(told["root"].encode())] if (told := json.loads(whole) if name == "draw.json" else None) else []
-        ) or rng.sample(range(len(whole)), 5)
-        for place in places:
-            changed = bytearray(whole)
-            changed[place] = ord("0") if changed[place] != ord("0") else ord("1")
-            (tmp_path / name).write_bytes(changed)
-            assert check(tmp_path).returncode == 1, (name, place)
-        (tmp_path / name).write_bytes(whole)
-    assert check(tmp_path).returncode == 0
+    alone, by_the_page = check(tmp_path), check(tmp_path, "--sha256", noted)
+
+    assert "West Java" in told
+    assert (alone.returncode, "sha256" in alone.stdout) == (0, True), "files alone cannot tell, and the checker says so"
+    assert (by_the_page.returncode, by_the_page.stderr) == (
+        1,
+        f"DIFFERS: SHA256SUMS: its SHA-256 is {hashlib.sha256(sums).hexdigest()}; what you noted is {noted}\n",
+    )
 
 
 def test_the_list_published_later_is_the_one_that_was_frozen(tmp_path):
@@ -101,7 +126,7 @@ def test_the_list_published_later_is_the_one_that_was_frozen(tmp_path):
 
     with pytest.raises(publishing.Tampered, match="tickets"):
         publishing.write(draw, tmp_path)
-    assert not (tmp_path / "draw.json").exists()
+    assert list(tmp_path.iterdir()) == [], "nothing of it is seen"
 
 
 def test_the_result_is_the_same_each_time_it_is_written(tmp_path):
@@ -159,6 +184,20 @@ def test_the_files_of_a_draw_that_was_tampered_with_do_not_keep_back_those_of_ot
     assert "draw 1 of wave 1: tickets.csv is not what was frozen" in caplog.text
 
 
+def test_what_has_been_published_does_not_follow_a_change_in_the_database(tmp_path, settings, caplog):
+    settings.PUBLISHED = tmp_path
+    draw = make_published(count=5)
+    publishing.write_missing()
+    before = {name: publishing.file(draw, name).read_bytes() for name in publishing.FILES}
+    Draw.objects.update(frozen_at=AFTER - timedelta(minutes=1))
+
+    publishing.write_missing()
+
+    assert {name: publishing.file(draw, name).read_bytes() for name in publishing.FILES} == before
+    assert "draw 1 of wave 1: SHA256SUMS is not what was frozen and drawn" in caplog.text
+    assert not publishing.are_written(Draw.objects.get()), "and they are not offered as the draw's"
+
+
 def test_a_drawn_draw_that_is_annulled_before_it_was_published_is_published_by_that(tmp_path, settings):
     settings.PUBLISHED = tmp_path
     draw = make_drawn(count=20, quota=5)
@@ -209,3 +248,21 @@ def test_the_files_of_a_draw_that_is_annulled_say_so(tmp_path, settings):
     told = json.loads(publishing.file(draw, "draw.json").read_text())
     assert told["annulled"]["reason"] == "The list of officials was the wrong one."
     assert check(publishing.file(draw, "draw.json").parent).returncode == 0, "and the draw can still be run again"
+
+
+@pytest.mark.parametrize("name", ["draw.json", "SHA256SUMS"])
+def test_files_that_a_crash_has_left_half_done_are_written_anew(tmp_path, settings, name):
+    settings.PUBLISHED = tmp_path
+    draw = make_published(count=5)
+    publishing.write_missing()
+    drawing.annul(draw, reason="The list of officials was the wrong one.", at=AFTER + timedelta(hours=3))
+    before = (publishing.file(draw, "SHA256SUMS")).read_bytes()
+    publishing.write_missing()
+    # Killed between the two: one is the new one, the other not.
+    publishing.file(draw, "SHA256SUMS").write_bytes(before) if name == "draw.json" else publishing.file(draw, name).unlink()
+
+    assert not publishing.are_written(draw)
+    publishing.write_missing()
+
+    assert publishing.are_written(draw)
+    assert check(publishing.file(draw, name).parent).returncode == 0

@@ -14,14 +14,40 @@ SIGNATURE = bytes.fromhex("b713718a38ae728dfd477991af2822e08d2f305e47718cef9f784
 RANDOMNESS = "fc1873a13f3545aeade8401532ef5519920652eee6b0d2b19ca12643b87b3587"
 
 
-def test_a_published_round_of_drand_is_verified():
-    assert QUICKNET.verify(ROUND, SIGNATURE).hex() == RANDOMNESS
-    assert hashlib.sha256(SIGNATURE).hexdigest() == RANDOMNESS
+#: Round 1000 of quicknet, as the tests of many of its clients have it.
+EARLY = bytes.fromhex("b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39")
+#: Another chain by the same scheme, and its round 38, as the tests of drand's client for JavaScript have them.
+WALKTHROUGH = Chain(
+    chain="af8b6fc95693b058a3a59efe586eb31c2c352fe00cf40c62a427d87c34f7a235",
+    scheme=QUICKNET.scheme,
+    public_key=(
+        "81d320f220ee9c79e60e19dedc838c31e3ab919b15481e9feb52f643628c4f6a13fdc52129493875a818109d767272ca"
+        "0541cbcdcea9335f2870d781b39b845ba8cbd44fdfe4967781cf72ca5917fc9398bcf97ca0548ed5a709016c4b1ff0f3"
+    ),
+    genesis=1687506816,
+    period=3,
+)
+ROUND_38 = bytes.fromhex("95c93585c513ebbcb4777ff15599b3140e5ec0295faa0e483f3deadd88fa6d43f0d3703e3a4ce106e8fd6c6987f32126")
+
+
+@pytest.mark.parametrize(
+    ("chain", "round", "signature", "randomness"),
+    [
+        (QUICKNET, ROUND, SIGNATURE, RANDOMNESS),
+        (QUICKNET, 1000, EARLY, "fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd"),
+        (WALKTHROUGH, 38, ROUND_38, "b2fc21325a24904a6a9e81a6c63f65f6cec3f0b2400df3f4a56b214770e9ccca"),
+    ],
+)
+def test_a_published_round_of_drand_is_verified(chain, round, signature, randomness):
+    assert chain.verify(round, signature).hex() == randomness
+    assert hashlib.sha256(signature).hexdigest() == randomness
 
 
 @pytest.mark.parametrize(
     ("round", "signature"),
     [
+        (ROUND, EARLY),
+        (38, ROUND_38),
         (ROUND + 1, SIGNATURE),
         (ROUND, SIGNATURE[:-1] + bytes([SIGNATURE[-1] ^ 1])),
         (ROUND, SIGNATURE[:-1]),
@@ -31,7 +57,7 @@ def test_a_published_round_of_drand_is_verified():
     ],
 )
 def test_anything_else_is_refused(round, signature):
-    with pytest.raises(BadSignature):
+    with pytest.raises(BadSignature, match=f"not the signature of round {round}"):
         QUICKNET.verify(round, signature)
 
 

@@ -11,9 +11,10 @@ from registrations.person import nik_digest
 from registrations.stages import DropOff
 from tests.people import make_person
 from tests.waves.cast import AFTER, CLOSES, at_the_same_time, make_applicants, make_drawn, make_wave, share_household
+from waves import draw as drawing
 from waves import mine, rules
 from waves.lists import import_list
-from waves.models import Ineligible, ListEntry, ListKind, PersonList, RuleSet
+from waves.models import Ineligible, ListEntry, ListKind, PersonList, RuleSet, Ticket
 from waves.screening import NotNow, screen, try_out
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +99,26 @@ def test_who_is_on_a_list_is_kept_out_by_it(kind, reason):
     assert findings() == {ids[1]: [reason]}
     assert screening.reasons == {str(reason.value): 1}
     assert list(screening.lists.all()) == [people_list], "which list decided is kept"
+
+
+def test_recipients_of_the_programme_are_kept_out_of_its_other_waves_without_any_list():
+    make_wave(1)
+    wave = make_wave(2)
+    ids = make_applicants(wave, 4)
+    # Called from the reserve of an earlier wave, while they wait for this one; one of them buys nothing in time.
+    ladder.select(1, ids[:2], AFTER)
+    ladder.drop_off({ids[1]: DropOff.REVOKED}, {ids[1]: AFTER + timedelta(days=7)})
+    at = AFTER + timedelta(days=8)
+
+    screening = screen(wave, at=at)
+
+    assert findings() == {id: [DropOff.RECIPIENT_BEFORE] for id in ids[:2]}
+    assert not screening.lists.exists()
+    recipients = put_on_list(ListKind.RECIPIENTS, 2, 3)
+    assert list(screen(wave, at=at).lists.all()) == [recipients]
+    assert findings() == {id: [DropOff.RECIPIENT_BEFORE] for id in ids[:3]}, "those of earlier years, and each one once"
+    draw = drawing.freeze(wave, at=at)
+    assert list(Ticket.objects.filter(draw_id=draw.pk).values_list("registrant_id", flat=True)) == ids[3:]
 
 
 def test_all_reasons_are_found_and_not_only_the_first():
