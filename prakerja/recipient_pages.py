@@ -7,10 +7,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from prakerja import wave_history
 from prakerja.dashboard import staff_only
 from prakerja.notes import leave_note, user_of
 from registrations.models import Wave
-from waves import decrees, seats
+from waves import decrees, reserves, seats
 from waves.models import Act, Decree, Draw, ListCopy, Notice
 
 Name = Act.Name
@@ -19,13 +20,14 @@ Name = Act.Name
 def context_of(draw: Draw) -> dict[str, Any]:
     """What a wave's page tells of a draw that has been decreed."""
     issued = list(draw.decrees.select_related("corrects"))
-    found = seats.of(draw)
+    found, movers = seats.of(draw), wave_history.movers(draw)
     later = Wave.objects.filter(number__gt=draw.wave_id).exclude(draws__in=Draw.objects.filter(annulled_at=None))
     return {
         "issued": issued,
         "seats": found,
         "living": found.named - found.revoked - found.removed,
-        "moves": draw.moves.all(),
+        "reserve": reserves.left(draw),
+        "moves": [(move, movers.get(move.at, "")) for move in draw.moves.all()],
         "notices": Notice.objects.filter(decree__in=issued).select_related("decree"),
         "later_waves": later,
         "copies": ListCopy.objects.filter(decree__in=issued).select_related("by", "decree"),

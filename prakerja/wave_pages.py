@@ -8,19 +8,18 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from foundation import pg, services
-from prakerja import recipient_pages
+from prakerja import recipient_pages, wave_history
 from prakerja.dashboard import staff_only
 from prakerja.notes import leave_note, take_note, user_of
 from registrations.models import Wave
 from registrations.regions import WIB, Province
 from registrations.stages import DropOff
-from waves import acts, planning, programme, rules, screening, state
+from waves import acts, planning, preview, programme, rules, screening, state
 from waves import draw as drawing
 from waves.models import Act, Application, Draw, ListKind, Plan, RuleSet, Screening
 from waves.screening import NotNow
@@ -50,6 +49,26 @@ class Next(NamedTuple):
     proposed: str = ""
     #: When the proposed round is published.
     at: datetime | None = None
+
+
+class Shown(NamedTuple):
+    """The numbers of a step, to be looked at before somebody says yes to it."""
+
+    figures: list[preview.Figure]
+    #: Comes back with the yes: see `_must_have_looked`.
+    seen: str
+    #: Since another person asked for it.
+    has_changed: bool = False
+
+
+class Waiting(NamedTuple):
+    """A step that was asked for and is not done."""
+
+    act: Act
+    #: Until somebody confirms it.
+    shown: Shown | None
+    #: When the round is published that was asked for.
+    round_at: datetime | None
 
 
 @require_safe
@@ -106,10 +125,16 @@ def _instant(typed: str) -> datetime:
 
 
 def _seats(typed: str) -> int:
-    """A number as people write it: `800000`, `800.000` or `800,000`. Raises `NotNow`."""
-    if not _NUMBER.fullmatch(typed.strip()):
+    """A number above 0 as people write it: `800000`, `800.000` or `800,000`. Raises `NotNow`."""
+    seats = _number(typed)
+    if not seats:
         raise NotNow(_("A number of seats is a whole number above 0."))
-    return int(re.sub("[., ]", "", typed))
+    return seats
+
+
+def _number(typed: str) -> int | None:
+    """A whole number as people write it; None: it is none."""
+    return int(re.sub("[., ]", "", typed)) if _NUMBER.fullmatch(typed.strip()) else None
 
 
 #: Parted by threes or not at all: 1.5 is not 15. More digits no number of ours has.
@@ -125,7 +150,10 @@ def _rule_set(name: str) -> RuleSet:
 
 def _rooms(told: QueryDict) -> list[dict[str, Any]]:
     """Seats set apart, as they were typed. Raises `NotNow`."""
-    return planning.set_apart(_seats(told.get("priority_seats", "") or "0"), _provinces(told.get("provinces", "")))
+    priority = _number(told.get("priority_seats", "") or "0")
+    if priority is None:
+        raise NotNow(_("A number of seats set apart is a whole number, 0 or more."))
+    return planning.set_apart(priority, _provinces(told.get("provinces", "")))
 
 
 def _provinces(typed: str) -> dict[Province, int]:
@@ -142,9 +170,9 @@ def _provinces(typed: str) -> dict[Province, int]:
             raise NotNow(_("Line %(line)s: there is no province “%(province)s”.") % {"line": number, "province": name})
         if province in found:
             raise NotNow(_("%(province)s stands in two lines.") % {"province": province.label})
-        if not _NUMBER.fullmatch(seats) or not _seats(seats):
+        if not (apart := _number(seats)):
             raise NotNow(_("Line %(line)s: a number of seats is a whole number above 0.") % {"line": number})
-        found[province] = _seats(seats)
+        found[province] = apart
     return found
 
 
@@ -180,11 +208,12 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
     found = state.of(wave, now)
     plan = Plan.objects.select_related("rule_set").filter(wave=wave).first()
     done = list(Act.objects.filter(wave=wave).select_related("maker", "checker"))
-    pending = any(not act.done_at for act in done)
+    waiting = [_waiting(act, wave, draw) for act in done if not act.done_at]
+    coming = None if waiting else _next(found, draw, screened)
     context: dict[str, Any] = {
         "wave": wave,
         "state": found,
-        "states": list(State),
+        "states": wave_history.states(wave, draw, screened, now),
         "plan": plan,
         "applications": _applications(wave),
         "screening": screened,
@@ -193,11 +222,14 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
         "draw": draw,
         "decree": decree,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
-        "acts": done,
-        "done": _done(wave, draw, done),
-        "others": _applications(wave) - (draw.selected or 0) if draw else None,
-        "pending": pending,
-        "next": None if pending else _next(found, draw, screened),
+        "waiting": waiting,
+        "done": wave_history.done(wave, draw, done),
+        "pending": bool(waiting),
+        "next": coming,
+        "shown": _shown(preview.of(coming.name, wave, draw)) if coming else None,
+        "again": _shown(preview.of(Name.SCREEN, wave, None)) if coming and screened and not draw else None,
+        "annulling": _shown(preview.of(Name.ANNUL, wave, draw)) if draw and not decree else None,
+        "afterwards": _shown(preview.of(Name.CORRECT, wave, draw)) if draw and decree and not waiting else None,
         "rules": rules.of(plan.rule_set) if plan else [],
         "rule_sets": RuleSet.objects.all(),
         "tried": _tried(request, wave),
@@ -210,53 +242,24 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
     return render(request, "office/wave.html", context, status=422 if refusal else 200)
 
 
-class Done(NamedTuple):
-    """A step or a change, with who and when."""
-
-    what: str
-    asked_by: str
-    confirmed_by: str
-    at: datetime | None
+def _shown(now: dict[str, int], then: dict[str, int] | None = None) -> Shown:
+    return Shown(preview.figures(now, then), preview.as_text(now), then is not None and then != now)
 
 
-def _done(wave: Wave, draw: Draw | None, acts: list[Act]) -> list[Done]:
-    """All that was done, asked for or changed, the oldest first."""
-    found = [_acted(act) for act in acts]
-    fields = {
-        "opens_at": _("Opens"),
-        "closes_at": _("Closes"),
-        "quota": _("Seats"),
-        "rule_set": _("Rule set"),
-        "rooms": _("Set apart"),
-    }
-    for change in wave.changes.select_related("by"):
-        what = f"{fields[change.field]}: {change.before} → {change.after}. {change.reason}"
-        found.append(Done(what, change.by.get_username() if change.by else "", "", change.at))
-    found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, acts)]
-    return sorted(found, key=lambda one: (one.at is None, one.at or timezone.now()))
+def _waiting(act: Act, wave: Wave, draw: Draw | None) -> Waiting:
+    chain, round = services.get("randomness").chain, act.details.get("round")
+    at = chain.at(round) if round and chain.has(round) else None
+    if act.checker_id:
+        return Waiting(act, None, at)
+    return Waiting(act, _shown(preview.of(Name(act.name), wave, draw, act.details), act.details.get("numbers")), at)
 
 
-def _acted(act: Act) -> Done:
-    what = f"{act.get_name_display()} ({act.attempt})" if act.attempt > 1 else str(act.get_name_display())
-    checker = act.checker.get_username() if act.checker and act.checker_id != act.maker_id else ""
-    return Done(what, act.maker.get_username(), checker, act.done_at)
-
-
-def _unasked(draw: Draw | None, acts: list[Act]) -> list[tuple[str, datetime]]:
-    """Steps of the draw that nobody asked for: the round came out, or a simulation went on by itself."""
-    if draw is None:
-        return []
-    decree = draw.decrees.first()
-    steps = {
-        Name.FREEZE: draw.frozen_at,
-        Name.COMMIT: draw.committed_at,
-        Name.DRAW: draw.drawn_at,
-        Name.PUBLISH: draw.published_at,
-        Name.DECREE: decree.at if decree else None,
-        Name.ANNOUNCE: draw.announced_at,
-    }
-    asked = {act.name for act in acts if act.attempt == draw.attempt}
-    return [(str(name.label), at) for name, at in steps.items() if at and name not in asked]
+def _must_have_looked(told: QueryDict, numbers: dict[str, int]) -> None:
+    """Raises `NotNow` unless whoever says yes has looked at these numbers, and at no older ones."""
+    if not told.get("sure"):
+        raise NotNow(_("Tick that you have looked at the numbers."))
+    if told.get("seen") != preview.as_text(numbers):
+        raise NotNow(_("The numbers are not those that you have looked at: look at them again."))
 
 
 def _reasons(told: dict[str, int]) -> list[tuple[str, int]]:
@@ -328,9 +331,9 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
         return redirect("office_wave", number)
     details = {field: request.POST[field].strip() for field in _FIELDS if request.POST.get(field)}
     try:
-        if not request.POST.get("sure"):
-            raise NotNow(_("Tick that you have looked at the numbers."))
-        acts.ask(wave, Name(name), by=user_of(request), **_typed(Name(name), details))
+        with transaction.atomic():
+            acts.ask(wave, Name(name), by=user_of(request), **_typed(Name(name), details))
+            _must_have_looked(request.POST, preview.of(Name(name), wave, acts.live_draw(wave)))
         leave_note(request, _("Asked for. Another person confirms it.") if Name(name).takes_two else _("It is being done."))
     except NotNow as refusal:
         leave_note(request, str(refusal), wrong=True)
@@ -339,7 +342,7 @@ def ask(request: HttpRequest, number: int) -> HttpResponse:
 
 def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
     """What was typed in, as the step wants it. Raises `NotNow`."""
-    signer, seats = details.get("signer", "")[:200], _seats(details.get("seats", "0"))
+    signer = details.get("signer", "")[:200]
     match name:
         case Name.COMMIT:
             return {"round": _round(details.get("round", ""))}
@@ -352,9 +355,10 @@ def _typed(name: Name, details: dict[str, str]) -> dict[str, Any]:
         case Name.CORRECT:
             return {"changes": details.get("changes", ""), "signer": signer}
         case Name.RESERVES:
-            return {"seats": seats, "signer": signer}
+            return {"seats": _seats(details.get("seats", "")), "signer": signer}
         case Name.MOVE:
-            return {"seats": seats, "to": _seats(details.get("to", "0")), "reason": details.get("reason", "")}
+            seats, to = _seats(details.get("seats", "")), _seats(details.get("to", ""))
+            return {"seats": seats, "to": to, "reason": details.get("reason", "")}
         case _:
             return {}
 
@@ -414,7 +418,11 @@ def decide(request: HttpRequest, number: int, act: int) -> HttpResponse:
             acts.withdraw(asked)
             leave_note(request, _("Taken back."))
         else:
-            acts.confirm(asked, by=user_of(request))
+            with transaction.atomic():
+                acts.confirm(asked, by=user_of(request))
+                _must_have_looked(
+                    request.POST, preview.of(Name(asked.name), asked.wave, acts.live_draw(asked.wave), asked.details)
+                )
             leave_note(request, _("Confirmed. It is being done."))
     except NotNow as refusal:
         leave_note(request, str(refusal), wrong=True)

@@ -32,8 +32,9 @@ def view_of(asked: Mapping[str, str | None]) -> View:
 def _wave(field: str, text: str | None) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 5:
-        raise BadView(field, _("A wave is a whole number, for example 3; this is not one: %(text)s") % {"text": text[:20]})
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or not int(text):
+        told = _("Waves are numbered from 1 on, for example 3; this is not one: %(text)s")
+        raise BadView(field, told % {"text": text[:20]})
     number = int(text)
     if not Wave.objects.filter(number=number).exists():
         known = Wave.objects.order_by("-number").values_list("number", flat=True).first()

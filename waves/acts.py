@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from foundation.services import Unavailable
 from registrations.models import Wave
-from waves import correction, draw, naming, randomness, reserves, revocation, screening, seats
+from waves import correction, draw, naming, preview, randomness, reserves, revocation, screening, seats
 from waves.models import Act, Draw
 from waves.screening import NotNow
 
@@ -32,7 +32,7 @@ def live_draw(wave: Wave) -> Draw | None:
 
 
 def ask(wave: Wave, name: Name, *, by: User, **details: Any) -> Act:
-    """Ask for an act. Raises `NotNow` when it has been asked for, or is not possible at all."""
+    """Ask for an act; its numbers are kept with it. Raises `NotNow` when it has been asked for, or is not possible at all."""
     live = live_draw(wave)
     ends_undrawn = name is Name.ANNOUNCE and screening.keeps_all_out(wave)
     if name not in (Name.SCREEN, Name.FREEZE) and live is None and not ends_undrawn:
@@ -47,7 +47,7 @@ def ask(wave: Wave, name: Name, *, by: User, **details: Any) -> Act:
                 name=name,
                 maker=by,
                 checker=None if name.takes_two else by,
-                details=details,
+                details=details | {"numbers": preview.of(name, wave, live, details)},
             )
     except IntegrityError:
         raise NotNow(_("Somebody has asked for this already.")) from None
@@ -140,7 +140,7 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
             reserves.call(act.wave, int(act.details["seats"]), by=act.details["signer"], at=at)
         case Name.MOVE:
             told = act.details
-            seats.move(act.wave, int(told["to"]), int(told["seats"]), reason=told["reason"], at=at)
+            seats.move(act.wave, int(told["to"]), int(told["seats"]), by=act.maker, reason=told["reason"], at=at)
 
 
 def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:

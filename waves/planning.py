@@ -119,7 +119,7 @@ def _lay_down(
 def _fit(rooms: Sequence[dict[str, Any]], quota: int) -> None:
     """Raises `NotNow` when there are not as many seats as are set apart."""
     if any(room["seats"] < 0 for room in rooms):
-        raise NotNow(_("A number of seats is a whole number above 0."))
+        raise NotNow(_("A number of seats set apart is a whole number, 0 or more."))
     apart = sum(room["seats"] for room in rooms)
     if apart > quota:
         text = _("More seats are set apart than there are: %(apart)s of %(quota)s.")

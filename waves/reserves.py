@@ -193,6 +193,11 @@ def _people(draw: Draw, decree_id: int) -> Iterator[list[Named]]:
         last = rows[-1][1]
 
 
+def left(draw: Draw) -> int:
+    """How many tickets have been neither taken nor called: the reserve of a draw that has been made."""
+    return draw.tickets - (draw.selected or 0) - Called.objects.filter(draw_id=draw.pk).count()
+
+
 class Summary(NamedTuple):
     """What came of one decree that called reserves."""
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -72,7 +73,7 @@ def being_drawn(besides: Draw) -> QuerySet[Draw]:
     return Draw.objects.filter(annulled_at=None, announced_at=None).exclude(pk=besides.pk).defer("subtrees")
 
 
-def move(wave: Wave, to: int, seats: int, *, reason: str, at: datetime) -> SeatMove:
+def move(wave: Wave, to: int, seats: int, *, by: User, reason: str, at: datetime) -> SeatMove:
     """Give free seats of a wave to a later one whose list is not frozen; its quota grows by them. Raises `NotNow`."""
     with transaction.atomic():
         draw = decided(wave)
@@ -91,6 +92,6 @@ def move(wave: Wave, to: int, seats: int, *, reason: str, at: datetime) -> SeatM
         before = later.quota or 0
         Wave.objects.filter(pk=later.pk).update(quota=before + seats)
         Change.objects.create(
-            wave=later, field="quota", before=str(before), after=str(before + seats), reason=reason.strip(), at=at
+            wave=later, field="quota", before=str(before), after=str(before + seats), reason=reason.strip(), by=by, at=at
         )
         return SeatMove.objects.create(draw=draw, to=later, seats=seats, reason=reason.strip(), at=at)

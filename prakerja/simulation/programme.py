@@ -44,6 +44,7 @@ class Opening(NamedTuple):
 
     opens_at: datetime
     closes_at: datetime
+    #: Seats when it was planned.
     quota: int
     #: Named in its decree; None: not drawn yet.
     accepted: int | None
@@ -55,7 +56,7 @@ class Opening(NamedTuple):
 
 #: By number. Openings and closings of waves 3 and 6 to 8 are partly not confirmed by a source.
 OPENINGS: Mapping[int, Opening] = {
-    1: Opening(wib(4, 11), wib(4, 16, 16), 200_000, 168_111, wib(4, 11), wib(4, 16, 16)),
+    1: Opening(wib(4, 11), wib(4, 16, 16), 164_000, 168_111, wib(4, 11), wib(4, 16, 16)),
     2: Opening(wib(4, 20, 8), wib(4, 23, 16), 288_154, 288_154, wib(4, 16, 16), wib(4, 23, 16)),
     3: Opening(wib(4, 27), wib(4, 30, 24), 224_653, 224_653, wib(4, 29), wib(4, 30, 24)),
     4: Opening(wib(8, 7), wib(8, 12, 24), 800_000, 800_000, wib(5, 20), wib(8, 12, 24)),
@@ -147,7 +148,7 @@ class WavePlan:
 
     number: int
     opening: Opening
-    #: Seats, at this scale.
+    #: Seats when it was planned, at this scale.
     quota: int
     registered: int
     email_verified: int

@@ -5,11 +5,11 @@ run does what is missing. The round that counts is the mock beacon's, so the sam
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple, TypeAlias
 
-from django.db import connection
+from django.db import connection, transaction
 
 from prakerja.simulation.programme import WavePlan, accepted, half_up
 from registrations.models import Wave
@@ -47,6 +47,8 @@ class Office(NamedTuple):
     joiners: int
     #: Named in its decree; None: not drawn.
     accepted: int | None
+    #: Seats after they were raised at its close; None: they were not.
+    raised: int | None = None
 
     @property
     def steps(self) -> int:
@@ -63,9 +65,14 @@ class Office(NamedTuple):
 
 def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
     """How many join and are accepted at this scale; the sum of all waves is the published one times `scale`, rounded."""
-    named = accepted(scale)
+    named, openings = accepted(scale), programme.openings()
     return [
-        Office(plan, max(half_up(JOINED[plan.number] * scale), named.get(plan.number, 0)), named.get(plan.number))
+        Office(
+            plan,
+            max(half_up(JOINED[plan.number] * scale), named.get(plan.number, 0)),
+            named.get(plan.number),
+            half_up(openings[plan.number].seats * scale) if openings[plan.number].raised else None,
+        )
         for plan in plans
     ]
 
@@ -77,9 +84,24 @@ def run(offices: list[Office], *, seed: int, tick: Tick = lambda doing, more: No
         wave = Wave.objects.get(pk=office.plan.number)
         opening = programme.openings()[wave.number]
         Plan.objects.get_or_create(wave=wave, defaults={"rule_set_id": opening.rule_set, "sources": opening.sources})
+        _raise(wave, opening, office)
         _join(wave, office.joiners, seed, tick)
         if office.accepted:
             _select(wave, office, tick)
+
+
+def _raise(wave: Wave, opening: programme.Opening, office: Office) -> None:
+    """More seats than planned, as in 2020."""
+    if office.raised and opening.raised and not wave.changes.exists():
+        _seat(wave, office.raised, opening.raised["reason"], datetime.fromisoformat(opening.raised["at"]))
+
+
+@transaction.atomic
+def _seat(wave: Wave, seats: int, reason: str, at: datetime) -> None:
+    """The wave has so many seats from now on, which leaves a trace."""
+    Change.objects.create(wave=wave, field="quota", before=str(wave.quota), after=str(seats), reason=reason, at=at)
+    wave.quota = seats
+    wave.save(update_fields=["quota"])
 
 
 def _join(wave: Wave, joiners: int, seed: int, tick: Tick) -> None:
@@ -122,11 +144,7 @@ def _select(wave: Wave, office: Office, tick: Tick) -> None:
 
     beacon, hours = MockBeacon(), [wave.closes_at + timedelta(hours=hour) for hour in range(1, 8)]
     if wave.quota != office.accepted:
-        before, after = str(wave.quota), str(office.accepted)
-        Change.objects.create(
-            wave=wave, field="quota", before=before, after=after, reason="Named in the decree.", at=hours[0]
-        )
-        Wave.objects.filter(pk=wave.pk).update(quota=office.accepted)
+        _seat(wave, office.accepted or 0, "Named in the decree.", hours[0])
     live = wave.draws.filter(annulled_at=None).first()
     if live is None:
         told("screening")

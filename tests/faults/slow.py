@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
@@ -26,3 +27,18 @@ class SlowEmail(MockEmail):
                     log.write(f"{os.getpid()} {len(mails)}\n")
                 time.sleep(float(os.environ["SLOW_EMAIL_SECONDS"]))
             return super().send(mails)
+
+
+class Noting:
+    """A mail server or SMS gateway that notes in a file by which references it is asked; at the `last` one it takes its time."""
+
+    def __init__(self, log: Path, answer: Any, *, last: int | None = None) -> None:
+        self._log, self._answer, self._last = log, answer, last
+
+    def send(self, messages: Sequence[Any]) -> list[Any]:
+        for number, message in enumerate(messages, start=1):
+            with self._log.open("a") as log:
+                log.write(f"{message.reference}\n")
+            if number == self._last:
+                time.sleep(600)
+        return [self._answer] * len(messages)

@@ -152,6 +152,7 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
 
     def confirm(desk):
         desk.open("/pmo/gelombang/1/")
+        desk.page.get_by_label("Saya sudah memeriksa angka di halaman ini.").first.check()
         desk.press("Konfirmasi")
         work()
 
@@ -257,6 +258,7 @@ def test_the_office_decrees_revocation_calls_reserves_gives_seats_and_corrects_i
     def confirm(who, name):
         who.open("/pmo/gelombang/1/")
         assert who.faults(f"to confirm, {name}") == []
+        who.page.get_by_label("Saya sudah memeriksa angka di halaman ini.").first.check()
         who.press("Konfirmasi")
         acts.carry_out_waiting(beacon=services.get("randomness"), at=timezone.now())
         who.open("/pmo/gelombang/1/")

@@ -1,21 +1,26 @@
 """The office's pages of the waves: what each step shows before it is asked for, and what a wrong request gets."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from registrations.models import Wave
-from registrations.stages import DropOff
+from prakerja.templatetags.numbers import moment
+from registrations.models import Registrant, Wave
+from registrations.stages import DropOff, Stage
+from tests.faults.test_steps_killed import outcome, rows
 from tests.people import make_registrant
 from tests.prakerja.test_person_pages import looked_up, permit
 from tests.waves.cast import (
     AFTER,
     BEACON,
+    CLOSES,
+    OPENS,
     TOLD,
     by_force,
     make_announced,
@@ -31,9 +36,9 @@ from tests.waves.test_pages import text_of
 from tests.waves.test_reserves import make_free
 from tests.waves.test_revocation import buy, revoke_all
 from tests.waves.test_screening import put_on_list
-from waves import acts, naming, planning, screening, seats
+from waves import acts, naming, planning, preview, programme, screening, seats
 from waves import draw as drawing
-from waves.models import Act, Change, Decree, Draw, ListCopy, ListKind
+from waves.models import Act, Change, Decree, Draw, ListCopy, ListKind, Plan, Recipient, RuleSet
 
 pytestmark = pytest.mark.django_db
 
@@ -50,8 +55,10 @@ def office(client):
 
 
 def asked(office, **told):
-    """What the page says after a step was asked for."""
-    answer = office.post(f"{PAGE}minta/", told, follow=True)
+    """What the page says after a step was asked for by somebody who has looked at its numbers."""
+    wave = Wave.objects.get(pk=1)
+    seen = preview.as_text(preview.of(Act.Name(told["name"]), wave, acts.live_draw(wave)))
+    answer = office.post(f"{PAGE}minta/", {"seen": seen} | told, follow=True)
     return answer.context["notice"]["text"]
 
 
@@ -82,7 +89,7 @@ def test_each_step_shows_its_numbers_before_it_is_asked_for(office):
     wave = closed()
     assert "Next: Screen the applications" in text_of(office.get(PAGE))
     screening.screen(wave, at=AFTER)
-    assert "12 tickets for 5 seats." in text_of(office.get(PAGE))
+    assert "Tickets 12 Seats 5 I have looked" in text_of(office.get(PAGE))
 
 
 def test_what_was_screened_can_be_screened_again_until_it_is_frozen(office):
@@ -117,6 +124,31 @@ def test_the_page_tells_why_people_are_not_eligible_and_which_lists_decided(offi
     assert "Civil servants (ASN): BKN, April 1, 2020, 2 ·" in decided
     assert "Workers with priority" not in decided
     assert "Workers with priority: BKN, April 1, 2020, 1 ·" in set_apart
+
+
+def test_other_rules_are_tried_out_on_the_page_and_nothing_is_changed(office, english):
+    wave = closed()
+    for kind, *numbers in ((ListKind.ASN, 1, 2), (ListKind.SOCIAL_AID, 2, 3)):
+        put_on_list(kind, *numbers)
+    RuleSet.objects.create(
+        name="without-aid",
+        in_force_from=date(2023, 1, 1),
+        rules=["excluded_profession"],
+        days_to_buy=30,
+        package=0,
+        sources="tirto.id",
+    )
+    screening.screen(wave, at=AFTER)
+
+    pages = {name: text_of(office.get(PAGE, {"try": name})) for name in ("2020-04", "without-aid", "none")}
+
+    assert "By 2020-04, 9 would be eligible. Nothing was changed." in pages["2020-04"]
+    assert "By without-aid, 10 would be eligible. Nothing was changed." in pages["without-aid"]
+    assert f"Nothing was changed. {DropOff.EXCLUDED_PROFESSION.label}: 2 Change quota" in pages["without-aid"]
+    assert "would be eligible" not in pages["none"]
+    assert all("Not eligible, for one reason or more 3 Eligible 9" in page for page in pages.values())
+    assert (wave.screenings.count(), Plan.objects.get().rule_set_id) == (1, "2020-04")
+    assert not Change.objects.exists()
 
 
 def test_the_page_of_one_person_tells_which_lists_kept_them_out_of_which_wave(office, english):
@@ -159,8 +191,8 @@ def test_where_nobody_is_eligible_the_announcement_is_next_and_ends_the_wave(off
     ("make", "says"),
     [
         (make_frozen, r"Round \d+ is published on \d+ \w+ \d+ "),
-        (make_drawn, "5 of 12 tickets were drawn."),
-        (make_published, "5 people are named."),
+        (make_drawn, "Tickets 12 Seats 5 Drawn 5 I have looked"),
+        (make_published, "Tickets 12 Seats 5 Drawn 5 I have looked"),
     ],
 )
 def test_each_step_of_a_draw_shows_its_numbers_before_it_is_asked_for(office, make, says):
@@ -172,7 +204,7 @@ def test_each_step_of_a_draw_shows_its_numbers_before_it_is_asked_for(office, ma
 def test_the_announcement_shows_how_many_are_told_what(office):
     naming.issue(make_published(count=12, quota=5), by="Denni", at=TOLD)
 
-    assert "5 people are told that they were selected, and 7 why they were not." in text_of(office.get(PAGE))
+    assert "Drawn 5 Told why they were not selected 7 I have looked" in text_of(office.get(PAGE))
 
 
 def test_the_page_tells_the_window_in_three_zones_and_the_steps_that_nobody_asked_for(office):
@@ -190,7 +222,7 @@ def test_a_changed_quota_stands_there_with_its_reason(office):
     wave = make_wave(quota=164_000)
     planning.change_quota(wave, 200_000, by=User.objects.get(), reason="Raised by decision.", at=AFTER)
 
-    assert "Seats: 164000 → 200000. Raised by decision. ani" in text_of(office.get(PAGE))
+    assert "Seats: 164,000 → 200,000. Raised by decision. ani" in text_of(office.get(PAGE))
 
 
 @pytest.mark.parametrize(
@@ -297,17 +329,320 @@ def test_if_one_of_both_is_refused_nothing_is_changed(office, told):
     assert not Change.objects.exists()
 
 
-def test_whoever_asked_cannot_confirm(office):
-    make_committed(count=4)
-    asked(office, name="annul", reason="a wrong list", **SURE)
-    act = Act.objects.get()
+def screened():
+    wave = closed()
+    screening.screen(wave, at=AFTER)
+    return {}
 
-    answer = office.post(f"{PAGE}putuskan/{act.pk}/", {"confirm": ""}, follow=True)
 
-    assert "Two people are needed" in answer.context["notice"]["text"]
+def annulled():
+    drawing.annul(make_drawn(count=12, quota=5), reason="a wrong list", at=TOLD)
+    return {}
+
+
+def frozen():
+    make_frozen(count=12, quota=5)
+    return {"round": str(BEACON.chain.first_after(timezone.now() + timedelta(hours=1)))}
+
+
+def drawn():
+    make_drawn(count=12, quota=5)
+    return {"reason": "a wrong list"}
+
+
+def published():
+    make_published(count=12, quota=5)
+    return {"signer": "Denni"}
+
+
+def decreed():
+    naming.issue(make_published(count=12, quota=5), by="Denni", at=TOLD)
+    return {}
+
+
+def announced():
+    draw = make_announced(count=12, quota=5)
+    ticket = drawing.ticket_of(draw, Recipient.objects.first().pk)
+    return {"changes": f"-; {ticket.number:015x}; an ASN since March", "signer": "Denni"}
+
+
+def revoked():
+    make_announced(count=12, quota=5)
+    buy(2)
+    revoke_all()
+    return {"signer": "Denni"}
+
+
+def free():
+    make_free(count=12, quota=5, bought=2)
+    make_wave(2, quota=100)
+    return {"signer": "Denni", "seats": "3", "to": "2", "reason": "revoked seats"}
+
+
+#: Each step that takes two: how it comes to its turn, and the numbers that are looked at then.
+IN_TWOS = {
+    "freeze": (Act.Name.FREEZE, screened, "Tickets 12 Seats 5"),
+    "redraw": (Act.Name.FREEZE, annulled, "Tickets 12 Seats 5"),
+    "commit": (Act.Name.COMMIT, frozen, "Tickets 12 Seats 5"),
+    "publish": (Act.Name.PUBLISH, drawn, "Tickets 12 Seats 5 Drawn 5"),
+    "annul": (Act.Name.ANNUL, drawn, "Tickets 12 Seats 5 Drawn 5"),
+    "decree": (Act.Name.DECREE, published, "Tickets 12 Seats 5 Drawn 5"),
+    "announce": (Act.Name.ANNOUNCE, decreed, "Drawn 5 Told why they were not selected 7"),
+    "correct": (
+        Act.Name.CORRECT,
+        announced,
+        "Recipients now 5 Revoked, and in no decree yet 0 Free seats 0 In reserve 7 People to be added 0 People to be removed 1",
+    ),
+    "revoke": (Act.Name.REVOKE, revoked, "Recipients now 2 Revoked, and in no decree yet 3 Free seats 0 In reserve 7"),
+    "reserves": (
+        Act.Name.RESERVES,
+        free,
+        "Recipients now 2 Revoked, and in no decree yet 0 Free seats 3 In reserve 7 Reserves to be called 3",
+    ),
+    "move": (
+        Act.Name.MOVE,
+        free,
+        "Recipients now 2 Revoked, and in no decree yet 0 Free seats 3 In reserve 7"
+        " Seats to be given away 3 Seats of the later wave now 100",
+    ),
+}
+
+
+def test_all_steps_that_take_two_are_looked_at():
+    assert {name for name, *_ in IN_TWOS.values()} == {name for name in Act.Name if name.takes_two}
+
+
+@pytest.fixture
+def budi(client):
+    """The second person of the office."""
+    other = client.__class__()
+    other.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+    other.force_login(User.objects.create_user("budi", is_staff=True))
+    return other
+
+
+def seen_by(reader):
+    """What the form sends back with the yes of whoever has the page before them."""
+    form = reader.get(PAGE).content.decode().partition("/putuskan/")[2]
+    return {"seen": re.search('name="seen" value="([^"]*)"', form)[1]}
+
+
+def decided(reader, act, **told):
+    reader.post(f"{PAGE}putuskan/{act.pk}/", {"confirm": "", **told})
     act.refresh_from_db()
+    return reader.session["notice"]["text"]
+
+
+@pytest.mark.parametrize("step", IN_TWOS)
+def test_whoever_asked_cannot_confirm_and_somebody_else_ticks_that_they_have_looked(office, budi, step):
+    name, prepare, _ = IN_TWOS[step]
+    assert asked(office, **prepare(), name=name, **SURE) == "Asked for. Another person confirms it."
+    act, seen = Act.objects.get(), seen_by(budi)
+
+    assert 'name="confirm"' not in office.get(PAGE).content.decode()
+    assert "Two people are needed" in decided(office, act, **seen, **SURE)
+    assert decided(budi, act, **seen) == "Tick that you have looked at the numbers."
+    assert "look at them again" in decided(budi, act, seen="tickets=0", **SURE)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Act.objects.update(checker=act.maker)
     assert act.checker is None
-    assert Draw.objects.get().annulled_at is None
+    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 0
+    assert decided(budi, act, **seen, **SURE) == "Confirmed. It is being done."
+    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 1
+
+
+@pytest.mark.parametrize("step", IN_TWOS)
+def test_the_second_person_sees_the_numbers_of_the_step_and_which_have_changed_since_it_was_asked_for(office, budi, step):
+    name, prepare, numbers = IN_TWOS[step]
+    asked(office, **prepare(), name=name, **SURE)
+    assert f"{numbers} I have looked at the numbers on this page." in text_of(budi.get(PAGE))
+    assert "have changed" not in text_of(budi.get(PAGE))
+    act = Act.objects.get()
+    then = act.details["numbers"]
+    [*_, last] = preview.of(name, act.wave, acts.live_draw(act.wave), act.details)
+    then[last] += 1000
+    act.save()
+
+    page = text_of(budi.get(PAGE))
+
+    assert "These numbers have changed since it was asked for." in page
+    assert f"{numbers} {then[last]:,} when it was asked for I have looked" in page
+
+
+def test_numbers_that_change_between_look_and_yes_are_looked_at_again(office, budi):
+    screened()
+    wave = Wave.objects.get()
+    old = {"seen": "tickets=12 seats=5"}
+    raise_quota = {"by": User.objects.first(), "reason": "Raised", "at": AFTER}
+    planning.change_quota(wave, 6, **raise_quota)
+    assert "look at them again" in asked(office, name="freeze", **old, **SURE)
+    assert not Act.objects.exists()
+    asked(office, name="freeze", **SURE)
+    seen = seen_by(budi)
+    planning.change_quota(wave, 7, **raise_quota)
+
+    assert "look at them again" in decided(budi, Act.objects.get(), **seen, **SURE)
+
+    assert "Tickets 12 Seats 7 6 when it was asked for" in text_of(budi.get(PAGE))
+    assert decided(budi, Act.objects.get(), **seen_by(budi), **SURE) == "Confirmed. It is being done."
+
+
+def in_twos(name, *, at, **details):
+    """One of the office asks for it, another one confirms it, and it is done at this instant."""
+    ani, budi = (User.objects.get_or_create(username=username, is_staff=True)[0] for username in ("ani", "budi"))
+    acts.confirm(acts.ask(Wave.objects.get(pk=1), name, by=ani, **details), by=budi)
+    assert acts.carry_out_waiting(beacon=BEACON, at=at) == 1
+
+
+def test_each_state_stands_there_with_who_and_when(office, english):
+    hours = [AFTER + timedelta(hours=hour) for hour in range(8)]
+    programme.load_rule_sets()
+    planning.plan(
+        opens_at=OPENS,
+        closes_at=CLOSES,
+        quota=5,
+        rule_set=RuleSet.objects.get(name="2020-04"),
+        by=User.objects.get(username="ani"),
+        reason="Budget of 2020",
+        at=OPENS - timedelta(days=9),
+    )
+    make_applicants(Wave.objects.get(), 12)
+    screening.screen(Wave.objects.get(), at=AFTER)
+    assert [state.at for state in office.get(PAGE).context["states"][3:]] == [None] * 4
+    in_twos(Act.Name.FREEZE, at=hours[1])
+    in_twos(Act.Name.COMMIT, at=hours[2], round=BEACON.chain.first_after(hours[3]))
+    acts.reveal(beacon=BEACON, at=hours[4])
+    in_twos(Act.Name.PUBLISH, at=hours[5])
+    in_twos(Act.Name.DECREE, at=hours[6], signer="Denni")
+    in_twos(Act.Name.ANNOUNCE, at=hours[7])
+
+    answer = office.get(PAGE)
+
+    assert [(one.state, one.at, one.who, one.is_past) for one in answer.context["states"]] == [
+        ("planned", OPENS - timedelta(days=9), "ani", True),
+        ("open", OPENS, "by itself", True),
+        ("closed", CLOSES, "by itself", True),
+        ("frozen", hours[1], "ani, budi", True),
+        ("drawn", hours[4], "by itself", True),
+        ("decreed", hours[6], "ani, budi", True),
+        ("announced", hours[7], "ani, budi", True),
+    ]
+    page = text_of(answer)
+    assert f"Decreed {moment(hours[6])} ani, budi Announced".replace("\u00a0", " ") in page
+    assert "In reserve 7" in page
+    assert office.get("/pmo/gelombang/1/").content.decode().count('aria-current="step"') == 1
+
+
+def test_a_wave_that_is_to_come_tells_when_it_will_open(office):
+    office.get("/pmo/gelombang/")
+    office.post("/pmo/gelombang/rencana/", PLANNED)
+
+    planned, opens, *_ = office.get(PAGE).context["states"]
+
+    assert (planned.who, planned.is_past) == ("ani", True)
+    assert (opens.at.isoformat(), opens.is_past) == ("2031-01-02T01:00:00+00:00", False)
+
+
+def test_the_waves_of_2020_say_where_they_come_from(office):
+    programme.load_waves()
+
+    page = text_of(office.get(PAGE))
+
+    assert "Planned – with the waves of 2020 Open 11 Apr 2020 00:00 WIB by itself" in page
+    assert "Seats: 164,000 → 200,000. Kuota dinaikkan (mistar.id, 16 April 2020) – – 16 Apr 2020 16:00 WIB" in page
+
+
+def test_another_closing_time_stands_there_as_it_was_before_and_is_now(office):
+    open_now()
+    Wave.objects.update(closes_at=datetime(2131, 5, 1, tzinfo=UTC))
+
+    office.post(f"{PAGE}ubah/", {"closes_at": "2131-05-06T07:08", "reason": "Many could not join"})
+
+    said = "Closes: 1 May 2131 07:00 WIB → 6 May 2131 07:08 WIB. Many could not join ani"
+    assert said in text_of(office.get(PAGE))
+
+
+def test_seats_given_to_a_later_wave_stand_on_both_pages_with_both_people(office, english):
+    free()
+
+    in_twos(Act.Name.MOVE, at=TOLD + timedelta(days=40), seats=3, to=2, reason="Revoked seats")
+
+    instant = moment(TOLD + timedelta(days=40)).replace("\u00a0", " ")
+    earlier, later = (text_of(office.get(f"/pmo/gelombang/{number}/")) for number in (1, 2))
+    assert f"Seats given to wave 2 3, {instant}, ani, budi: Revoked seats" in earlier
+    assert f"Give seats to a later wave: 3 → Wave 2. Revoked seats ani budi {instant}" in earlier
+    assert f"Seats: 100 → 103. Revoked seats (from wave 1) ani budi {instant}" in later
+
+
+def still_open():
+    open_now()
+    make_applicants(make_wave(2), 3)
+
+
+def not_screened():
+    closed()
+
+
+def without_seats():
+    screened()
+    Wave.objects.update(quota=None)
+
+
+SIGNED = {"signer": "Denni"}
+#: A step whose turn has not come or is over, and why it cannot be done.
+OUT_OF_TURN = {
+    "screen while open": (still_open, "screen", {}, "Wave 1 is not closed yet."),
+    "freeze while open": (still_open, "freeze", {}, "Wave 1 is not closed yet."),
+    "freeze before the screening": (not_screened, "freeze", {}, "have not been screened"),
+    "freeze without seats": (without_seats, "freeze", {}, "Wave 1 has no quota."),
+    "draw before the secret": (frozen, "draw", {"signature": "ab"}, "The draw is not committed"),
+    "publish before the draw": (lambda: make_committed(count=4), "publish", {}, "The draw has not been made."),
+    "decree before the draw": (lambda: make_committed(count=4), "decree", SIGNED, "The draw is not published."),
+    "decree before the publication": (drawn, "decree", SIGNED, "The draw is not published."),
+    "announce before the decree": (published, "announce", {}, "No decree names those who were drawn yet."),
+    "annul after the decree": (decreed, "annul", {"reason": "x"}, "A decree names those who were drawn already."),
+    "revoke before the announcement": (decreed, "revoke", SIGNED, "has not been announced"),
+    "revoke nobody": (announced, "revoke", SIGNED, "Nobody has been revoked"),
+    "call reserves without seats": (announced, "reserves", {**SIGNED, "seats": "1"}, "0 free seats"),
+    "move seats to no wave": (free, "move", {"seats": "1", "to": "9", "reason": "x"}, "There is no wave 9"),
+}
+
+
+@pytest.mark.parametrize("step", OUT_OF_TURN)
+def test_a_step_out_of_turn_is_refused_with_its_reason_and_nothing_is_half_done(office, english, step):
+    prepare, name, details, says = OUT_OF_TURN[step]
+    prepare()
+    before = outcome(), list(Draw.objects.values()), list(Wave.objects.values()), rows()
+    asked(office, name=name, **details, **SURE)
+    act = Act.objects.get()
+    if act.checker is None:
+        acts.confirm(act, by=User.objects.create_user("budi", is_staff=True))
+
+    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 0
+
+    page = text_of(office.get(PAGE))
+    assert "This could not be done: " in page
+    assert says in page.partition("This could not be done: ")[2]
+    office.post(f"{PAGE}putuskan/{act.pk}/", {"withdraw": ""})
+    assert (outcome(), list(Draw.objects.values()), list(Wave.objects.values()), rows()) == before
+
+
+def test_a_wave_whose_draw_was_annulled_is_closed_and_can_be_frozen_again(office):
+    draw = make_drawn(count=12, quota=5)
+    in_twos(Act.Name.ANNUL, at=TOLD, reason="The list of officials was the wrong one.")
+
+    answer = office.get(PAGE)
+
+    page = text_of(answer)
+    assert answer.context["state"] == "closed"
+    assert "Annul the draw. The list of officials was the wrong one. ani budi" in page
+    assert "Next: Freeze the list" in page
+    assert [one.at for one in answer.context["states"][3:]] == [None] * 4
+    assert set(Registrant.objects.values_list("stage", "drop_off", "selected_wave")) == {(Stage.PHONE_VERIFIED, 0, None)}
+    in_twos(Act.Name.FREEZE, at=TOLD)
+    again = acts.live_draw(draw.wave)
+    assert (again.attempt, again.tickets, again.drawn_at) == (2, 12, None)
+    assert office.get(PAGE).context["state"] == "frozen"
 
 
 def test_a_list_is_taken_for_a_reason_that_is_kept(office):
@@ -393,7 +728,8 @@ def test_the_next_wave_is_planned_in_the_office(office):
         ({"rule_set": "none"}, "Choose the rules"),
         ({"reason": ""}, "reason"),
         ({"closes_at": "2031-01-01T00:00"}, "after it has opened"),
-        ({"priority_seats": "-1"}, "whole number"),
+        ({"priority_seats": "-1"}, "A number of seats set apart is a whole number, 0 or more."),
+        ({"quota": "0"}, "A number of seats is a whole number above 0."),
         ({"priority_seats": "600001", "provinces": ""}, "600,001 of 600,000"),
         ({"provinces": "Jawa Barat 5"}, "Line 1 is not like"),
         ({"provinces": "Bali; 5\nJawa; 5"}, "Line 2: there is no province “Jawa”"),

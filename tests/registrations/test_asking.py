@@ -50,6 +50,44 @@ def test_the_api_and_the_command_give_the_same(people, staff):
         assert staff.get(f"/api/v1/funnel/{query}").json() == json.loads(run("funnel", "--json", *arguments)), query
 
 
+@pytest.mark.parametrize(
+    ("query", "selected", "registered"),
+    [
+        ({}, 5, 9),
+        ({"wave": 1}, 3, 4),
+        ({"wave": 2}, 2, 5),
+        ({"until_wave": 1}, 3, 4),
+        ({"until_wave": 2}, 5, 9),
+        ({"selected_wave": 1}, 1, 1),
+        ({"selected_wave": 2}, 4, 4),
+        ({"selected_wave": 2, "as_of": "2020-04-21"}, 1, 4),
+        ({"wave": 1, "as_of": "2020-04-21"}, 2, 4),
+    ],
+)
+def test_who_was_selected_is_counted_by_the_wave_of_selection_and_by_that_of_registration(
+    staff, query, selected, registered
+):
+    for number in (1, 2):
+        day = timedelta(days=7 * (number - 1))
+        Wave.objects.create(
+            number=number, opens_at=START - timedelta(days=1) + day, closes_at=START + timedelta(days=1) + day
+        )
+    first = make_registrants(4, first=1, stage=Stage.PHONE_VERIFIED)
+    second = make_registrants(5, first=11, at=START + timedelta(days=7), stage=Stage.PHONE_VERIFIED)
+    # One of those who registered in the first wave was selected by it; two more, and two of the second, by the second one.
+    for wave, ids, on in ((1, first[:1], 2), (2, first[1:2], 9), (2, [first[2], *second[:2]], 12)):
+        ladder.select(wave, ids, START + timedelta(days=on))
+
+    answer = staff.get("/api/v1/funnel/", query).json()
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in query.items()]
+    screen = staff.get("/pmo/", query).context["funnel"]
+
+    assert [rung["people"] for rung in answer["rungs"]][4:5] == [selected]
+    assert answer["rungs"][0]["people"] == registered
+    assert json.loads(run("funnel", "--json", *options)) == answer
+    assert [rung.people for rung in screen["rungs"]] == [rung["people"] for rung in answer["rungs"]]
+
+
 def test_the_api_tells_the_rungs_and_the_reasons(people, staff):
     found = staff.get("/api/v1/funnel/").json()
 
@@ -108,6 +146,14 @@ def test_a_bad_question_is_told_in_plain_words(people, staff, query, field):
         screen = staff.get(f"/pmo/?{query}")
         assert screen.status_code == (200 if "until_wave" in query else 422), "of two wave filters the screen has one"
         assert screen.status_code == 200 or b'role="alert"' in screen.content
+
+
+@pytest.mark.parametrize("wave", ["-1", "0", "x", "1.5", "٣", "100000"])
+@pytest.mark.parametrize("field", ["wave", "until_wave", "selected_wave"])
+def test_what_is_no_number_of_a_wave_is_told_where_they_begin(staff, field, wave):
+    errors = staff.get("/api/v1/funnel/", {field: wave}).json()["errors"]
+
+    assert errors == {field: [f"Waves are numbered from 1 on, for example 3; this is not one: {wave}"]}
 
 
 @pytest.mark.parametrize(

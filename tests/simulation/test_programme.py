@@ -66,7 +66,7 @@ def test_at_full_scale_the_figures_are_the_published_ones():
         3_171_233,
     ]
     assert plans[0].by_close == Snapshot(4_428_000, 3_290_000, 2_078_026)
-    assert [each.quota for each in plans] == [200_000, 288_154, 224_653, *(800_000,) * 5]
+    assert [each.quota for each in plans] == [164_000, 288_154, 224_653, *(800_000,) * 5]
 
 
 def test_at_full_scale_people_are_lost_for_the_reasons_assumed():

@@ -18,7 +18,7 @@ from registrations.models import Registrant, Wave
 from registrations.stages import Stage
 from tests.people import make_registrants
 from waves import decrees
-from waves.models import Application, Decree, Draw
+from waves.models import Application, Change, Decree, Draw
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +76,18 @@ def test_the_decrees_of_waves_1_to_7_name_exactly_as_many_as_published(capsys):
     assert sum(funnel.read(View(wave=wave)).rungs[4].people for wave in range(1, 9)) == sum(named)
     assert funnel.read(View(as_of=datetime(2020, 8, 14, tzinfo=WIB))).rungs[4].people == sum(named[:4])
     assert simulate("--scale", "0.001", draws=True) == printed, "nothing is left to do"
+    seats = list(Change.objects.filter(field="quota").order_by("pk").values_list("wave", "before", "after"))
+    assert seats == [(1, "164", "200"), (1, "200", "168")], "raised as in April 2020, and as many as were named in the end"
+    assert Change.objects.earliest("pk").at == datetime(2020, 4, 16, 16, tzinfo=WIB)
+
+
+def test_as_many_join_each_wave_and_have_seats_as_was_published():
+    offices = selection.offices(programme.plan(programme.Fraction(1)), programme.Fraction(1))
+
+    joiners = {office.plan.number: office.joiners for office in offices}
+    published = {1: 2_000_000, 4: 1_200_000, 5: 1_770_000, 6: 1_760_000, 7: 2_800_000, 8: 4_000_000}
+    assert {wave: joiners[wave] for wave in published} == published
+    assert (offices[0].plan.quota, offices[0].raised, offices[0].accepted) == (164_000, 200_000, 168_111)
 
 
 def test_a_simulation_that_is_stopped_between_two_steps_goes_on_to_the_same_decrees():

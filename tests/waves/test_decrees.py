@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
 from foundation.sealing import seal
@@ -519,7 +519,7 @@ def test_no_seats_go_to_a_wave_that_has_ended_undrawn():
     naming.announce_nobody(later, at=later.closes_at)
 
     with pytest.raises(NotNow, match="has been announced"):
-        seats.move(make_wave(1, quota=5), 2, 1, reason="Left over", at=AT)
+        seats.move(make_wave(1, quota=5), 2, 1, by=make_staff("boss"), reason="Left over", at=AT)
 
 
 def test_as_long_as_somebody_is_eligible_a_wave_does_not_end_undrawn():
@@ -540,3 +540,46 @@ def test_as_long_as_somebody_is_eligible_a_wave_does_not_end_undrawn():
     assert state_of(wave, AT) is State.CLOSED
     with pytest.raises(IntegrityError), transaction.atomic():
         wave.screenings.filter(is_current=True).update(announced_at=AT)
+
+
+def test_the_list_of_a_decree_is_written_as_it_was_signed(tmp_path, capsys):
+    make_announced(count=6, quota=3)
+    decree = Decree.objects.get()
+
+    call_command("export_decree", "1/2020", "--to", str(tmp_path / "list.csv"))
+
+    written = (tmp_path / "list.csv").read_bytes()
+    assert written == b"".join(decrees.lines(decree))
+    assert written.count(b"\n+;") == 3
+    assert capsys.readouterr().out.strip() == hashlib.sha256(written).hexdigest() == bytes(decree.sha256).hex()
+
+
+@pytest.mark.parametrize(
+    ("asked", "to", "says"),
+    [
+        ("2/2020", "list.csv", "no such decree"),
+        ("1", "list.csv", "no such decree"),
+        ("x/2020", "list.csv", "no such decree"),
+        ("1/2020", "there.csv", "There is a file"),
+        ("1/2020", "nowhere/list.csv", "No such file"),
+    ],
+)
+def test_a_list_that_cannot_be_written_is_refused_and_leaves_no_file(tmp_path, english, asked, to, says):
+    make_announced(count=4, quota=2)
+    (tmp_path / "there.csv").write_text("mine")
+
+    with pytest.raises(CommandError, match=says):
+        call_command("export_decree", asked, "--to", str(tmp_path / to))
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("there.csv", "mine")]
+
+
+def test_a_list_that_is_not_as_it_was_signed_is_not_written(tmp_path):
+    make_announced(count=4, quota=2)
+    with by_force():
+        DecreeBlock.objects.filter(decree_id=Decree.objects.get().pk).delete()
+
+    with pytest.raises(CommandError, match="not the one that was hashed"):
+        call_command("export_decree", "1/2020", "--to", str(tmp_path / "list.csv"))
+
+    assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from tests.waves.cast import (
     AFTER,
     CLOSES,
     OPENS,
+    at_the_same_time,
     make_applicants,
     make_drawn,
     make_staff,
@@ -135,6 +136,35 @@ def test_nobody_is_in_two_waves_at_once():
     [id] = make_applicants(first, 1)
 
     assert join(second.number, [id], at=[CLOSES - timedelta(minutes=1)]) == [Outcome.ELSEWHERE]
+
+
+def test_who_waits_for_one_wave_is_told_on_the_page_that_they_cannot_join_another(client, open_wave):
+    first = make_wave(2)
+    [id] = make_applicants(first, 1)
+    session = client.session
+    session["registrant"] = id
+    session.save()
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
+
+    answer = client.post("/status/gabung/")
+
+    assert answer.status_code == 409
+    assert "You have joined another wave, whose result is not known yet." in answer.content.decode()
+    assert list(Application.objects.values_list("registrant_id", "wave")) == [(id, 2)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_joins_to_two_waves_at_once_one_counts():
+    first, second = make_wave(1), make_wave(2)
+    Wave.objects.filter(number=2).update(opens_at=first.opens_at)
+    [id] = make_registrants(1, stage=Stage.PHONE_VERIFIED)
+    at = [CLOSES - timedelta(minutes=1)]
+
+    with at_the_same_time(lambda: join(second.number, [id], at=at)) as other:
+        assert join(first.number, [id], at=at) == [Outcome.JOINED]
+
+    assert (other.waited, other.error, other.outcome) == (True, None, [Outcome.ELSEWHERE])
+    assert list(Application.objects.values_list("registrant_id", "wave")) == [(id, 1)]
 
 
 def test_who_was_not_drawn_joins_the_next_wave_and_is_on_the_way_again():

@@ -10,14 +10,26 @@ from django.utils import timezone
 
 from registrations.models import Registrant, Wave
 from tests.people import make_registrant
-from tests.waves.cast import AFTER, by_force, make_announced, make_drawn, make_frozen, make_published, make_staff, make_wave
+from tests.waves.cast import (
+    AFTER,
+    by_force,
+    make_announced,
+    make_applicants,
+    make_drawn,
+    make_frozen,
+    make_published,
+    make_staff,
+    make_wave,
+)
 from tests.waves.test_randomness import ROUND, SIGNATURE
 from tests.waves.test_reserves import by_rank, call, make_free
-from waves import decrees, joining, merkle, naming, publishing, reserves
+from tests.waves.test_screening import put_on_list
+from waves import decrees, joining, merkle, naming, publishing, reserves, screening
 from waves import draw as drawing
 from waves.draw import ticket_of
-from waves.models import Application, DecreeBlock, Draw
+from waves.models import Application, DecreeBlock, Draw, ListKind
 from waves.randomness import QUICKNET
+from waves.rules import RULES
 
 pytestmark = pytest.mark.django_db
 
@@ -145,6 +157,29 @@ def test_a_registrant_sees_ticket_rank_and_cut_off_and_follows_them_to_the_proof
     assert found.line in page
     assert all(sibling.hex() in page for sibling in found.path)
     assert merkle.holds(found.line.encode(), found.position, found.tickets, found.path, bytes(draw.root))
+
+
+def test_who_is_not_eligible_sees_all_reasons_and_nobody_elses(reader, english):
+    wave = make_wave(quota=5)
+    [me, other] = make_applicants(wave, 2, studying=True)
+    make_applicants(wave, 6, first=11)
+    for kind in (ListKind.ASN, ListKind.SOCIAL_AID):
+        put_on_list(kind, 1)
+    screening.screen(wave, at=AFTER)
+    pages = {}
+    for id in (me, other):
+        signed_in(reader, id)
+        assert "You could not take part" not in text_of(reader.get("/status/")), "told from the freeze on, not before"
+    drawing.freeze(wave, at=AFTER)
+
+    for id in (me, other):
+        signed_in(reader, id)
+        pages[id] = text_of(reader.get("/status/")).partition("You could not take part in this draw:")[2]
+
+    studying, others = str(RULES["studying"].says), [str(RULES[code].says) for code in ("excluded_profession", "social_aid")]
+    assert all(says in pages[me] for says in (studying, *others))
+    assert studying in pages[other]
+    assert not any(says in pages[other] for says in others)
 
 
 def test_before_the_publication_a_registrant_sees_the_ticket_alone(reader):

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from registrations.models import Registrant, Wave
-from registrations.regions import Province
+from registrations.regions import WIB, Province
 from tests.waves.cast import (
     AFTER,
     BEACON,
@@ -97,7 +97,7 @@ def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leav
         ({"quota": 0}, "above 0"),
         ({"rooms": planning.set_apart(501, {})}, "More seats are set apart than there are: 501 of 500"),
         ({"rooms": planning.set_apart(300, {Province.BALI: 201})}, "501 of 500"),
-        ({"rooms": planning.set_apart(-1, {})}, "above 0"),
+        ({"rooms": planning.set_apart(-1, {})}, "0 or more"),
         ({"reason": " "}, "reason"),
     ],
 )
@@ -229,6 +229,31 @@ def test_the_waves_of_2020_come_with_rules_sources_and_the_raised_quota():
     assert all(plan.sources for plan in Plan.objects.all())
     assert sum(opening.accepted or 0 for opening in programme.openings().values()) == 3_880_918
     assert RuleSet.objects.count() == 2
+
+
+#: What was published: opening and close (WIB), seats when planned and in the end.
+OF_2020 = {
+    1: ("2020-04-11T00:00", "2020-04-16T16:00", 164_000, 200_000),
+    2: ("2020-04-20T08:00", "2020-04-23T16:00", 288_154, 288_154),
+    3: ("2020-04-27T00:00", "2020-05-01T00:00", 224_653, 224_653),
+    4: ("2020-08-07T00:00", "2020-08-13T00:00", 800_000, 800_000),
+    5: ("2020-08-15T12:00", "2020-08-20T00:00", 800_000, 800_000),
+    6: ("2020-08-27T00:00", "2020-08-31T12:00", 800_000, 800_000),
+    7: ("2020-09-03T12:00", "2020-09-08T00:00", 800_000, 800_000),
+    8: ("2020-09-10T12:00", "2020-09-15T00:00", 800_000, 800_000),
+    9: ("2020-09-17T12:00", "2020-09-22T00:00", 800_000, 800_000),
+    10: ("2020-09-26T00:00", "2020-09-28T12:00", 116_261, 116_261),
+    11: ("2020-11-02T12:00", "2020-11-05T00:00", 400_000, 400_000),
+}
+
+
+@pytest.mark.parametrize("number", OF_2020)
+def test_windows_and_quotas_of_2020_are_those_that_were_published(number):
+    opening = programme.openings()[number]
+    window = [f"{instant.astimezone(WIB):%Y-%m-%dT%H:%M}" for instant in (opening.opens_at, opening.closes_at)]
+
+    assert (*window, opening.quota, opening.seats) == OF_2020[number]
+    assert opening.sources
 
 
 def test_a_wave_opens_and_closes_by_itself():

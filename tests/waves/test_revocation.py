@@ -9,7 +9,7 @@ from registrations import funnel, ladder
 from registrations.models import Registrant, Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
-from tests.waves.cast import TOLD, Postbox, by_force, make_announced, make_published, make_wave
+from tests.waves.cast import TOLD, Postbox, by_force, make_announced, make_published, make_staff, make_wave
 from waves import decrees, joining, naming, revocation, seats
 from waves.models import Called, Change, Decree, Notice, Recipient, RuleSet, SeatMove
 from waves.screening import NotNow
@@ -182,34 +182,34 @@ def test_what_goes_back_to_the_treasury_is_exact():
 
 def test_free_seats_go_to_a_later_wave_once():
     draw = make_announced(count=10, quota=6)
-    wave, later = Wave.objects.get(pk=1), make_wave(2, quota=100)
+    wave, later, boss = Wave.objects.get(pk=1), make_wave(2, quota=100), make_staff("boss")
     with pytest.raises(NotNow, match="0 free seats"):
-        seats.move(wave, 2, 1, reason="Revoked seats fund wave 2.", at=END)
+        seats.move(wave, 2, 1, by=boss, reason="Revoked seats fund wave 2.", at=END)
     revoke_all()
     revocation.issue(wave, by="Denni", at=END)
 
-    seats.move(wave, 2, 4, reason="Revoked seats fund wave 2.", at=END)
+    seats.move(wave, 2, 4, by=boss, reason="Revoked seats fund wave 2.", at=END)
 
     later.refresh_from_db()
     assert later.quota == 104
     change = Change.objects.get(wave=2)
-    assert (change.field, change.before, change.after) == ("quota", "100", "104")
+    assert (change.field, change.before, change.after, change.by) == ("quota", "100", "104", boss)
     assert (SeatMove.objects.get().seats, seats.of(draw).free) == (4, 2)
     for to, count, fault in [(2, 3, "2 free seats"), (2, 0, "2 free seats"), (1, 1, "no wave 1 after"), (9, 1, "no wave 9")]:
         with pytest.raises(NotNow, match=fault):
-            seats.move(wave, to, count, reason="more", at=END)
+            seats.move(wave, to, count, by=boss, reason="more", at=END)
     with pytest.raises(NotNow, match="reason"):
-        seats.move(wave, 2, 1, reason=" ", at=END)
+        seats.move(wave, 2, 1, by=boss, reason=" ", at=END)
 
 
 def test_a_wave_that_is_not_announced_has_nothing_to_revoke_or_to_give():
     draw = make_published(count=4, quota=2)
     naming.issue(draw, by="Denni", at=TOLD)
-    wave = Wave.objects.get(pk=1)
+    wave, boss = Wave.objects.get(pk=1), make_staff("boss")
 
     for act in (
         lambda: revocation.issue(wave, by="Denni", at=END),
-        lambda: seats.move(wave, 2, 1, reason="more", at=END),
+        lambda: seats.move(wave, 2, 1, by=boss, reason="more", at=END),
     ):
         with pytest.raises(NotNow, match="not been announced"):
             act()

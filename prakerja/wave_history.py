@@ -1,0 +1,143 @@
+"""What became of a wave: when it reached each state, what was done and changed, and by whom."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from math import inf
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from prakerja.templatetags.numbers import moment, number
+from registrations.models import Wave
+from waves.models import Act, Change, Draw, Screening
+from waves.state import State
+
+Name = Act.Name
+
+
+class Reached(NamedTuple):
+    """A state of a wave: when it is reached, as far as that is known, and who brought it about."""
+
+    state: State
+    at: datetime | None
+    who: str
+    is_past: bool
+
+
+class Done(NamedTuple):
+    """A step or a change, with who and when."""
+
+    what: str
+    asked_by: str
+    confirmed_by: str
+    at: datetime | None
+
+
+def states(wave: Wave, draw: Draw | None, screened: Screening | None, now: datetime) -> list[Reached]:
+    """All states of the wave, in order."""
+    planned = wave.changes.filter(field="opens_at").select_related("by").first()
+    shipped = "" if planned or wave.opens_at is None else _("with the waves of 2020")
+    decree = draw.decrees.first() if draw else None
+    attempt = draw.attempt if draw else wave.draws.count() + 1
+    asked = {act.name: act for act in wave.acts.filter(attempt=attempt).select_related("maker", "checker")}
+    told = draw.announced_at if draw else screened.announced_at if screened else None
+
+    def reached(state: State, at: datetime | None, who: str) -> Reached:
+        return Reached(state, at, who, is_past=at is not None and at <= now)
+
+    def done(state: State, name: Name, at: datetime | None) -> Reached:
+        act = asked.get(name)
+        return reached(state, at, (_people(act) if act and act.done_at else _("by itself")) if at else "")
+
+    return [
+        reached(State.PLANNED, planned.at if planned else None, _name(planned) if planned else shipped),
+        reached(State.OPEN, wave.opens_at, _("by itself") if wave.opens_at else ""),
+        reached(State.CLOSED, wave.closes_at, _("by itself") if wave.closes_at else ""),
+        done(State.FROZEN, Name.FREEZE, draw.frozen_at if draw else None),
+        done(State.DRAWN, Name.DRAW, draw.drawn_at if draw else None),
+        done(State.DECREED, Name.DECREE, decree.at if decree else None),
+        done(State.ANNOUNCED, Name.ANNOUNCE, told),
+    ]
+
+
+def done(wave: Wave, draw: Draw | None, acts: Sequence[Act]) -> list[Done]:
+    """All that was done, asked for or changed, the oldest first."""
+    # Seats that an earlier wave has given: two people of that wave's wanted it.
+    given = {act.done_at: act for act in _of_two().filter(name=Name.MOVE, details__to=wave.number)}
+    found = [Done(_spoken(act), act.maker.get_username(), _checker(act), act.done_at) for act in acts]
+    found += [_changed(change, given.get(change.at)) for change in wave.changes.select_related("by")]
+    found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, acts)]
+    return sorted(found, key=lambda one: one.at.timestamp() if one.at else inf)
+
+
+def movers(draw: Draw) -> dict[datetime, str]:
+    """Who gave seats of the draw to later waves, by the instant at which that was done."""
+    acts = _of_two().filter(wave=draw.wave_id, attempt=draw.attempt, name=Name.MOVE).exclude(done_at=None)
+    return {act.done_at: _people(act) for act in acts if act.done_at}
+
+
+def _of_two() -> QuerySet[Act]:
+    return Act.objects.select_related("maker", "checker")
+
+
+def _people(act: Act) -> str:
+    return ", ".join(filter(None, (act.maker.get_username(), _checker(act))))
+
+
+def _checker(act: Act) -> str:
+    return act.checker.get_username() if act.checker and act.checker_id != act.maker_id else ""
+
+
+def _name(change: Change) -> str:
+    return change.by.get_username() if change.by else ""
+
+
+def _changed(change: Change, given: Act | None) -> Done:
+    fields = {
+        "opens_at": _("Opens"),
+        "closes_at": _("Closes"),
+        "quota": _("Seats"),
+        "rule_set": _("Rule set"),
+        "rooms": _("Set apart"),
+    }
+    what = f"{fields[change.field]}: {_written(change.before)} → {_written(change.after)}. {change.reason}"
+    if given and change.field == "quota":
+        what = _("%(change)s (from wave %(wave)s)") % {"change": what, "wave": given.wave_id}
+    return Done(what, _name(change), _checker(given) if given else "", change.at)
+
+
+def _written(value: str) -> str:
+    """A number or an instant as the reader's language writes it; anything else as it stands."""
+    if value.isascii() and value.isdigit():
+        return number(int(value))
+    return moment(parse_datetime(value) if "T" in value else None) or value
+
+
+def _spoken(act: Act) -> str:
+    what, told = str(act.get_name_display()), act.details
+    if act.attempt > 1:
+        what += f" ({act.attempt})"
+    if "seats" in told:
+        what += f": {number(int(told['seats']))}"
+    if "to" in told:
+        what += f" → {_('Wave %(number)s') % {'number': told['to']}}"
+    return f"{what}. {told['reason']}" if told.get("reason") else what
+
+
+def _unasked(draw: Draw | None, acts: Sequence[Act]) -> list[tuple[str, datetime]]:
+    """Steps of the draw that nobody asked for: the round came out, or a simulation went on by itself."""
+    if draw is None:
+        return []
+    decree = draw.decrees.first()
+    steps = {
+        Name.FREEZE: draw.frozen_at,
+        Name.COMMIT: draw.committed_at,
+        Name.DRAW: draw.drawn_at,
+        Name.PUBLISH: draw.published_at,
+        Name.DECREE: decree.at if decree else None,
+        Name.ANNOUNCE: draw.announced_at,
+    }
+    asked = {act.name for act in acts if act.attempt == draw.attempt}
+    return [(str(name.label), at) for name, at in steps.items() if at and name not in asked]
