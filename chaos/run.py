@@ -112,7 +112,7 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         "longest_wait_s": watch.longest_wait,
         "sms_switched_after_s": watch.switched_after,
     }
-    return report | _judge(rig, simulation, watch, texts, acknowledged)
+    return report | _judge(rig, simulation, watch, texts, acknowledged, batch)
 
 
 def _keep_count(lease: float) -> None:
@@ -307,7 +307,7 @@ def _misjudged(receipts: dict[str, Acknowledged]) -> tuple[list[str], list[str]]
 
 
 def _judge(
-    rig: Rig, simulation: Simulation, watch: Watch, texts: Texts, acknowledged: dict[str, Acknowledged]
+    rig: Rig, simulation: Simulation, watch: Watch, texts: Texts, acknowledged: dict[str, Acknowledged], batch: int
 ) -> dict[str, Any]:
     """Hold the end state against the programme and against the oracle."""
     people = {
@@ -330,6 +330,9 @@ def _judge(
     owners = [owner._default_manager.count() for owner in (EmailOwner, NikOwner, PhoneOwner)]
     ledgers = [rig.ask_mock(number, "/ledger") for number in range(len(rig.mocks))]
     dukcapil, gateways = ledgers[0]["services"]["dukcapil"], [ledger["services"]["sms"] for ledger in ledgers]
+    # Each leaves one batch at most of which nobody knows whether it was sent.
+    kills = watch.events["worker"] + watch.events["database"]
+    again_sent = sum(gateway["done_again"] for gateway in gateways)
     asked = rig.ask_mock(0, "/ledger/references?service=dukcapil")
     by_id = {id: (stage, reason) for stage, reason, id in people.values()}
     lied = [entry["reference"] for entry in asked if entry["told"] not in (None, entry["truth"])]
@@ -353,7 +356,8 @@ def _judge(
         "Dukcapil was asked above its quota": dukcapil["calls_above_quota"],
         "an SMS gateway was asked above its quota": sum(gateway["calls_above_quota"] for gateway in gateways),
         "a challenge was sent with two codes": sorted(texts.changed),
-        "an SMS was sent twice without a fault": not watch.events and sum(gateway["done_again"] for gateway in gateways),
+        "an SMS was sent twice without a fault": not watch.events and again_sent,
+        "more SMS were sent twice than the killed had in hand": kills and again_sent > kills * batch,
         "less is known of an SMS than its receipts told": lower,
         "a forged receipt was believed": untrue,
         "work waited for more than a minute": watch.longest_wait > GIVEN_BACK,

@@ -2,7 +2,7 @@
 
 What is known of a provider's health is shared by all workers, in PostgreSQL. A provider is left when its breaker opens (ten
 calls in a row without an answer, or the provider asks us to wait), after 50 messages without an answer within a minute, and
-when too little of what it accepted is delivered. It is tried with one message every five seconds, and used again when that one
+when too little of what it accepted is delivered. It is tried with one message every ten seconds, and used again when that one
 is taken; or, if it was left for what did not arrive, when enough of those messages arrive. When all have been left, those
 that err but are not down are used all the same.
 

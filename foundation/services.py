@@ -17,7 +17,7 @@ from foundation.models import ServiceState
 #: So many failures in a row open the breaker; then one probe is let through every so many seconds. Of a service that fails
 #: every third time, ten in a row are rare, and those that work are worth more than the calls that do not.
 FAILURES_TO_OPEN = 10
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 10.0
 
 
 class Unavailable(Exception):
@@ -105,25 +105,31 @@ def give_back(name: str, unused: int) -> None:
             cursor.execute("UPDATE foundation_servicestate SET tokens = tokens + %s WHERE name = %s", [unused, name])
 
 
-def worked(name: str) -> None:
-    """The service answered: the breaker closes."""
+def worked(name: str, *, probe: bool) -> None:
+    """The service answered: the breaker closes. A call that was begun before it opened, and was no `probe`, says nothing now."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE foundation_servicestate SET failures = 0, probe_at = NULL WHERE name = %s AND failures > 0", [name]
+            """
+            UPDATE foundation_servicestate SET failures = 0, probe_at = NULL
+            WHERE name = %s AND failures > 0 AND (probe_at IS NULL OR %s)
+            """,
+            [name, probe],
         )
 
 
 def failed(name: str, *, retry_after: float | None = None) -> None:
-    """The service gave no answer: after ten times in a row, or when it names a time to wait, the breaker opens."""
+    """The service gave no answer: after ten times in a row, or when it names a time to wait, the breaker opens.
+
+    Who else hears of a shorter time does not shorten it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO foundation_servicestate AS state (name, failures, probe_at)
             VALUES (%(name)s, 1, clock_timestamp() + %(asked)s::float * interval '1 s')
-            ON CONFLICT (name) DO UPDATE SET failures = state.failures + 1, probe_at = CASE
+            ON CONFLICT (name) DO UPDATE SET failures = state.failures + 1, probe_at = greatest(state.probe_at, CASE
                 WHEN %(asked)s IS NOT NULL THEN clock_timestamp() + %(asked)s::float * interval '1 s'
-                WHEN state.failures + 1 >= %(limit)s THEN clock_timestamp() + %(probe)s * interval '1 s'
-                ELSE state.probe_at END
+                WHEN state.failures + 1 >= %(limit)s THEN clock_timestamp() + %(probe)s * interval '1 s' END)
             """,
             {"name": name, "asked": retry_after, "limit": FAILURES_TO_OPEN, "probe": PROBE_SECONDS},
         )

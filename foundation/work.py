@@ -123,20 +123,21 @@ class Claim:
     def take(cls, queue: str, *, size: int) -> "Claim | None":
         """Lease what is due, oldest first, up to `size` items; None when nothing is due.
 
-        A parcel that has failed before is claimed alone, so that it takes nobody down with it.
+        A parcel that has failed before is claimed alone, so that it takes nobody down with it; that a service has once known
+        nothing of it does not count, for after an outage that is true of many small ones.
         """
         token = uuid4()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 """
                 WITH due AS MATERIALIZED (
-                    SELECT id, due_at, cardinality(subjects) AS items, attempts + unknowns > 0 AS failed
+                    SELECT id, due_at, cardinality(subjects) AS items, attempts > 0 OR unknowns >= %s AS failed
                     FROM foundation_work
                     WHERE queue = %s AND due_at <= statement_timestamp()
                     ORDER BY due_at, id LIMIT 200
                     FOR UPDATE SKIP LOCKED
                 ), ranked AS (
-                    SELECT id, items, failed,
+                    SELECT id, due_at, items, failed,
                            sum(items) OVER (ORDER BY due_at, id) AS upto,
                            row_number() OVER (ORDER BY due_at, id) = 1 AS first,
                            first_value(failed) OVER (ORDER BY due_at, id) AS alone
@@ -146,17 +147,21 @@ class Claim:
                 SET token = %s, attempts = work.attempts + 1, due_at = clock_timestamp() + %s * interval '1 s'
                 FROM ranked
                 WHERE work.id = ranked.id AND (first OR (upto <= %s AND NOT failed AND NOT alone))
-                RETURNING work.subjects, work.instants, work.notes, work.attempts, work.unknowns, clock_timestamp()
+                RETURNING work.subjects, work.instants, work.notes, work.attempts, work.unknowns, clock_timestamp(),
+                          extract(epoch FROM clock_timestamp() - ranked.due_at)::float
                 """,
-                [queue, token, settings.LEASE_SECONDS, size],
+                [UNKNOWNS_TO_HALVE, queue, token, settings.LEASE_SECONDS, size],
             )
             rows = cursor.fetchall()
             if not rows:
                 return None
             items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
-            claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=rows[0][4])
+            unknowns = max(unknowns for *_, unknowns, _, _ in rows)
+            claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=unknowns)
             if len(items) > size:
-                enqueue_items(queue, items[size:], unknowns=claim.unknowns, attempts=claim.attempts - 1)
+                # It keeps its place: the oldest first, however small the bites.
+                rest, due_for = items[size:], rows[0][6]
+                enqueue_items(queue, rest, wait=-due_for, unknowns=claim.unknowns, attempts=claim.attempts - 1)
                 claim.hold(items[:size])
         return claim
 
@@ -263,7 +268,7 @@ def work_off(
         return len(claim.items)
     try:
         if act(claim) and service:
-            services.worked(service)
+            services.worked(service, probe=allowed == 1)
     except Unavailable as trouble:
         if service:
             services.failed(service, retry_after=trouble.retry_after)

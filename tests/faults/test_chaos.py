@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 PEOPLE = 5000
+#: So many of them are in a worker's hand at once.
+BATCH = PEOPLE // 50
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
@@ -45,3 +47,5 @@ def test_the_programme_outlives_its_processes(tmp_path):
     assert told["climbs"] > PEOPLE, "PostgreSQL wrote down what was climbed, for it to be held against the people"
     assert told["retaken"]["parcels"] > 0, "somebody had to take up what the killed had left"
     assert told["longest_wait_s"] < 60
+    kills = told["kills"]["worker"] + told["kills"]["database"]
+    assert sum(gateway["done_again"] for gateway in told["sms"]) <= kills * BATCH, "no more than what the killed had in hand"

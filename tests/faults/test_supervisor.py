@@ -25,7 +25,8 @@ from foundation.models import MockMessage, Work
 from prakerja.celery import app
 from prakerja.embedded.valkey import Valkey
 from registrations.intake import register
-from registrations.models import Movement
+from registrations.models import Movement, Registrant
+from registrations.stages import Stage
 from tests.people import make_sign_up
 from tests.processes import children_of, gone, running, wait_until
 from tests.proxy import proxied
@@ -83,6 +84,9 @@ class Processes:
         if ready:
             wait_until(lambda: len(pool_of(process)) == 2 and self.broker.listened_to(), seconds=40, what="a worker listens")
         return process
+
+    def web(self, code: str, **environment: str):
+        return self._start("web", "-c", code, **environment)
 
     def beat(self, name: str):
         return self._start(name, "-m", "celery", "-A", "prakerja", "beat", "-s", str(self.folder / name), "--pidfile=")
@@ -178,12 +182,57 @@ def test_there_is_no_broker_all_the_time(processes, broker, record_property):
     assert "shows no life" not in processes.log(), "a worker that cannot hear is not to blame"
 
 
+SIGN_UP = """
+import django
+django.setup()
+from django.test import Client
+from tests.registrations.test_sign_up import sign_up
+for number in range(1, {people} + 1):
+    assert sign_up(Client(headers={{"host": "127.0.0.1"}}), number)["Location"] == "/daftar/surel/"
+"""
+
+
+@pytest.mark.parametrize("swallows", [False, True], ids=["dead", "swallows everything"])
+def test_people_sign_up_without_a_broker(processes, broker, record_property, swallows):
+    """The hint that each sign-up sends is lost; the sweep makes up for it."""
+    with proxied(broker.valkey.socket) as proxy:
+        proxy.swallowing = swallows
+        if not swallows:
+            broker.kill()
+        web = processes.web(SIGN_UP.format(people=PEOPLE), REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
+        assert web.wait(60) == 0, processes.log("web")
+        assert proxy.links or "no broker" in processes.log("web"), "it did try"
+    assert Registrant.objects.filter(stage=Stage.REGISTERED).count() == work.outstanding(["email"]) == PEOPLE
+
+    if not swallows:
+        broker.valkey.up()
+    assert broker.client.dbsize() == 0, "nothing has told anybody"
+    processes.supervisor()
+
+    measure(record_property, "mail to those who signed up without a broker")
+
+
 def test_the_broker_is_full(processes, broker, record_property):
     processes.supervisor()
     broker.client.config_set("maxmemory", "1")
     sign_up()
 
     measure(record_property, "mail while the broker takes no message")
+
+
+def test_the_broker_ends_all_links(processes, broker, record_property):
+    supervisor = processes.supervisor()
+    worker = worker_of(supervisor)
+    before = {client["id"] for client in broker.client.client_list()}
+    ended = sum(int(broker.client.client_kill_filter(_type=kind, skipme=True)) for kind in ("normal", "pubsub"))
+    sign_up()
+    assert ended >= 2, "the worker listens on one, and is told on another"
+    assert len(before & {client["id"] for client in broker.client.client_list()}) == 1, "ours"
+
+    measure(record_property, "mail after all links were ended")
+    again = wait_until(lambda: worker_takes_mail(processes, broker, supervisor), seconds=60, what="the worker works again")
+    record_property("worker again", f"{again:.1f}")
+    assert worker_of(supervisor) == worker, "the same worker, by new links"
 
 
 def test_a_link_to_the_broker_that_is_half_open(processes, broker, record_property):

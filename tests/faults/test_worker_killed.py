@@ -1,17 +1,19 @@
 """A worker killed with -9 in the middle of a batch: nobody lost, nobody twice, done within the lease and a minute."""
 
 import time
+from typing import NamedTuple
 
 import pytest
 
 from foundation.models import MockMessage, SetAside, Work
-from foundation.work import outstanding, sweep
+from foundation.work import enqueue, outstanding, sweep
 from prakerja.simulation import drive, programme
 from registrations import funnel
 from registrations.intake import register
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
 from registrations.stages import Stage
-from tests.people import make_sign_up
+from tests.faults.test_steps_killed import nobody_else_is_at_it, nobody_writes, somebody_waits_for
+from tests.people import START, make_registrants, make_sign_up
 from tests.processes import kill, running, wait_until, worker_arguments
 
 LEASE = 5.0
@@ -98,3 +100,54 @@ def test_a_batch_in_the_hand_of_a_killed_worker_is_done_within_lease_and_a_minut
     assert MockMessage.objects.filter(channel="email").count() == len(ids), "everybody was written to, once"
     assert Registrant.objects.filter(stage=Stage.REGISTERED, drop_off=0).count() == len(ids)
     assert funnel.recount().differences == []
+
+
+class Step(NamedTuple):
+    """One step of the pipeline: its queue, its task, on which rung it finds people, and on which it leaves them."""
+
+    queue: str
+    task: str
+    before: Stage
+    after: Stage
+    #: Where their work goes on by itself, if it does.
+    next: str | None = None
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("email", "send_links", Stage.REGISTERED, Stage.REGISTERED),
+        Step("identity", "check_identities", Stage.EMAIL_VERIFIED, Stage.IDENTITY_VERIFIED, next="phone"),
+        Step("phone", "send_codes", Stage.IDENTITY_VERIFIED, Stage.IDENTITY_VERIFIED),
+    ],
+    ids=lambda step: step.queue,
+)
+@pytest.mark.django_db(transaction=True)
+def test_killed_after_the_call_and_before_the_commit_a_batch_is_done_again_under_the_same_references(tmp_path, step):
+    people = 30
+    ids = make_registrants(people, stage=step.before)
+    if not outstanding([step.queue]):
+        enqueue(step.queue, ids)
+    done, may_answer = tmp_path / "done", tmp_path / "may answer"
+    environment = {"WATCHED": str(tmp_path), "DJANGO_SETTINGS_MODULE": "tests.faults.watched_settings", "HINTS": "0"}
+    batch = "-c", f"import django; django.setup(); from verification import tasks; tasks.{step.task}()"
+
+    with running(*batch, log=tmp_path / "first.log", **environment) as first:
+        wait_until(lambda: done.exists() and done.read_text().count("\n") == people, seconds=60, what="the service is asked")
+        with nobody_writes("foundation_work"):
+            may_answer.touch()
+            wait_until(lambda: somebody_waits_for("foundation_work"), seconds=30, what="it has its answers and would settle")
+            kill(first)
+    wait_until(nobody_else_is_at_it, seconds=30, what="PostgreSQL has noticed")
+    assert Registrant.objects.filter(pk__in=ids, stage=step.before).count() == outstanding([step.queue]) == people
+    Work.objects.update(due_at=START)  # the lease is over
+    with running(*batch, log=tmp_path / "second.log", **environment) as second:
+        assert second.wait(60) == 0, (tmp_path / "second.log").read_text()
+
+    asked = done.read_text().splitlines()
+    assert sorted(asked[:people]) == sorted(asked[people:]), "the same again, word for word: it is in effect once"
+    assert len(set(asked)) == people
+    assert Registrant.objects.filter(pk__in=ids, stage=step.after, drop_off=0).count() == people, "nobody is lost"
+    assert outstanding([step.queue]) == 0
+    assert step.next is None or outstanding([step.next]) == people, "and each goes on once"
+    assert funnel.recount().differences == [], "nobody has climbed twice"

@@ -8,7 +8,17 @@ from django.db import connection, transaction
 
 from foundation.models import ServiceState, SetAside, Work
 from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
-from foundation.work import UNKNOWNS_TO_HALVE, Claim, LeaseLost, enqueue, outstanding, retry_set_aside, sweep, work_off
+from foundation.work import (
+    ATTEMPTS_OF_ONE,
+    UNKNOWNS_TO_HALVE,
+    Claim,
+    LeaseLost,
+    enqueue,
+    outstanding,
+    retry_set_aside,
+    sweep,
+    work_off,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -45,11 +55,12 @@ def test_work_is_claimed_oldest_first_up_to_the_size():
     assert Claim.take(QUEUE, size=3) is None
 
 
-def test_a_parcel_larger_than_the_size_is_cut_and_its_rest_is_due_at_once():
+def test_a_parcel_larger_than_the_size_is_cut_and_its_rest_keeps_its_place():
     instants = [datetime(2020, 5, day, tzinfo=UTC) for day in range(1, 8)]
-    enqueue(QUEUE, range(7), instants=instants, notes=[[number, "x"] for number in range(7)])
+    enqueue(QUEUE, range(7), instants=instants, notes=[[number, "x"] for number in range(7)], wait=-60)
+    enqueue(QUEUE, [7], wait=-30)
 
-    first, second = Claim.take(QUEUE, size=5), Claim.take(QUEUE, size=5)
+    first, second = Claim.take(QUEUE, size=5), Claim.take(QUEUE, size=2)
 
     assert [item.subject for item in first.items + second.items] == list(range(7))
     assert [item.instant for item in first.items + second.items] == instants
@@ -116,6 +127,16 @@ def test_what_the_service_did_not_answer_is_asked_again_and_in_halves_at_last():
     assert [len(Claim.take(QUEUE, size=9).items) for _ in range(2)] == [1, 2], "and each half alone"
 
 
+def test_what_was_asked_in_vain_once_is_asked_with_others_and_what_was_more_often_alone():
+    for subject, unknowns in enumerate([1, 0, 1, UNKNOWNS_TO_HALVE, 1]):
+        enqueue(QUEUE, [subject], unknowns=unknowns, wait=subject - 60)
+
+    claims = [Claim.take(QUEUE, size=9) for _ in range(2)]
+
+    assert [[item.subject for item in claim.items] for claim in claims] == [[0, 1, 2, 4], [3]]
+    assert [claim.unknowns for claim in claims] == [1, UNKNOWNS_TO_HALVE]
+
+
 def test_trouble_outside_turns_nobody_away():
     enqueue(QUEUE, range(10))
     asked = Counter()
@@ -135,10 +156,12 @@ def test_trouble_outside_turns_nobody_away():
 @pytest.mark.parametrize("poisoned", [{250}, set(range(0, 500, 10))])
 def test_poison_is_isolated_and_the_rest_passes(poisoned):
     enqueue(QUEUE, range(500))
-    settled, told = [], []
+    settled, told, tried = [], [], Counter()
 
     def act(claim):
         if poisoned & {item.subject for item in claim.items}:
+            if len(claim.items) == 1:
+                tried[claim.items[0].subject] += 1
             raise ValueError("a text with personal data")
         settle(claim)
         settled.extend(item.subject for item in claim.items)
@@ -146,7 +169,8 @@ def test_poison_is_isolated_and_the_rest_passes(poisoned):
     work_until_done(act, set_aside=told.extend)
 
     assert sorted(settled) == sorted(set(range(500)) - poisoned)
-    assert sorted(told) == sorted(poisoned)
+    assert sorted(told) == sorted(poisoned) == sorted(tried)
+    assert max(tried.values()) <= ATTEMPTS_OF_ONE == 3
     assert set(SetAside.objects.values_list("subject", "reason")) == {(subject, "ValueError") for subject in poisoned}
 
 
@@ -220,15 +244,20 @@ def test_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(settings):
     ServiceState.objects.update(probe_at=datetime(2020, 1, 1, tzinfo=UTC))
     assert admit("sms", 100) == 1, "a probe of one"
     assert admit("sms", 100) == 0, f"and only one in {PROBE_SECONDS} s"
-    worked("sms")
+    worked("sms", probe=False)
+    assert admit("sms", 100) == 0, "a call that was begun before says nothing"
+    worked("sms", probe=True)
     assert admit("sms", 100) == 100
 
 
 def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x"}}
     failed("sms", retry_after=30)
+    failed("sms", retry_after=1)
+    failed("sms")
+    worked("sms", probe=False)
 
-    assert admit("sms", 100) == 0
+    assert admit("sms", 100) == 0, "whatever comes of calls that were begun before"
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM probe_at - clock_timestamp()) FROM foundation_servicestate")
         assert 25 < cursor.fetchone()[0] <= 30

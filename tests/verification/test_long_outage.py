@@ -1,5 +1,9 @@
-"""Dukcapil is down for four hours, in a time that the test lets pass: nobody is turned away, and nobody storms it afterwards."""
+"""Dukcapil is down for four hours, or up and down by turns, in a time that the test lets pass: nobody is turned away, nobody
+storms it afterwards, and who has waited longest comes first.
+"""
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -19,26 +23,33 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HOURS, STEP = 4, 5.0
 RATE = 20
-WAITING, ARRIVING = 300, 10
+WAITING, ARRIVING = 300, 2
+#: Seconds that it is up, and then down, when it flaps; and how often.
+UP, DOWN, TURNS = 20, 40, 8
 
 
 class Registry:
-    """Notes when it is asked, and about how many."""
+    """Notes when it is asked, and about whom."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.down = True
-        self.calls: list[tuple[float, int]] = []
+        #: Of each instant, how many seconds it lasted in truth: the quota goes on then, too.
+        self.lasted: dict[float, float] = {}
+        self._began = time.monotonic()
+        self.calls: list[tuple[float, list[int]]] = []
 
     def match(self, identities: Sequence[Identity]) -> list[Verdict]:
-        self.calls.append((self.now, len(identities)))
+        self.calls.append((self.now, [int(identity.reference) for identity in identities]))
         if self.down:
             raise Unavailable("down")
         return MockDukcapil().match(identities)
 
     def pass_time(self, seconds: float) -> None:
         """All that the database waits for comes nearer, as if so many seconds had passed."""
+        self.lasted[self.now] = time.monotonic() - self._began
         self.now += seconds
+        self._began = time.monotonic()
         with connection.cursor() as cursor:
             cursor.execute("UPDATE foundation_work SET due_at = due_at - %s * interval '1 s'", [seconds])
             cursor.execute(
@@ -47,9 +58,21 @@ class Registry:
                 [seconds, seconds],
             )
 
+    def asked(self) -> Counter[float]:
+        """About how many it was asked at each instant: never more than the quota."""
+        asked: Counter[float] = Counter()
+        for at, people in self.calls:
+            asked[at] += len(people)
+        assert all(count <= RATE * (1 + self.lasted[at]) for at, count in asked.items())
+        return asked
 
-def test_four_hours_without_dukcapil(settings):
+
+@pytest.fixture(autouse=True)
+def quota(settings):
     settings.SERVICES = settings.SERVICES | {"dukcapil": settings.SERVICES["dukcapil"] | {"RATE": RATE}}
+
+
+def test_four_hours_without_dukcapil():
     people = iter(make_registrants(WAITING + 24 * ARRIVING, stage=Stage.EMAIL_VERIFIED))
 
     def arrive(count):
@@ -65,11 +88,11 @@ def test_four_hours_without_dukcapil(settings):
             identity.check_batch(dukcapil=registry, size=100)  # a second worker at the same time
             identity.check_batch(dukcapil=registry, size=100)
 
-    opened = next(at for number, (at, _) in enumerate(registry.calls, start=1) if number == FAILURES_TO_OPEN)
-    probes = [(at, count) for at, count in registry.calls if at > opened]
+    opened = registry.calls[FAILURES_TO_OPEN - 1][0]
+    probes = [(at, people) for at, people in registry.calls if at > opened]
     assert len(probes) > 1000, "it was tried all the time"
-    assert all(count == 1 for _, count in probes), "with one person each time"
-    assert all(later - earlier >= PROBE_SECONDS - STEP / 2 for (earlier, _), (later, _) in pairwise(probes))
+    assert all(len(people) == 1 for _, people in probes), "with one person each time"
+    assert all(later - earlier >= 10 for (earlier, _), (later, _) in pairwise(probes)), "and no more often than every 10 s"
     assert not Registrant.objects.exclude(drop_off=DropOff.NONE).exists(), "nobody is turned away by a fault"
 
     registry.down, returned = False, registry.now
@@ -81,9 +104,31 @@ def test_four_hours_without_dukcapil(settings):
         registry.pass_time(1.0)
 
     assert Registrant.objects.filter(stage=Stage.IDENTITY_VERIFIED).count() == WAITING + 24 * ARRIVING
-    by_second: dict[float, int] = {}
-    for at, count in registry.calls:
-        by_second[at] = by_second.get(at, 0) + count
-    assert max(by_second.values()) <= RATE, "no storm: never above the quota"
-    at_full_rate = next(at for at, count in sorted(by_second.items()) if count >= RATE / 2)
+    at_full_rate = min(at for at, count in registry.asked().items() if count >= RATE / 2)
     assert at_full_rate - returned <= 60
+
+
+def test_a_dukcapil_that_flaps():
+    ids = make_registrants(TURNS * UP * RATE // 2, stage=Stage.EMAIL_VERIFIED)
+    for start in range(0, len(ids), 200):
+        enqueue("identity", ids[start : start + 200], wait=start - len(ids), hint=False)
+
+    registry = Registry()
+    for second in range(TURNS * (UP + DOWN)):
+        registry.down = second % (UP + DOWN) >= UP
+        for _ in range(2):
+            identity.check_batch(dukcapil=registry, size=100)
+        registry.pass_time(1.0)
+
+    assert not Registrant.objects.exclude(drop_off=DropOff.NONE).exists(), "nobody is turned away by a fault"
+    verified = Registrant.objects.filter(stage=Stage.IDENTITY_VERIFIED).count()
+    assert verified == len(ids), "half of the time that it was up has done for everybody"
+    assert registry.asked(), "and no storm, whenever it comes back"
+    for turn in range(TURNS):
+        down = turn * (UP + DOWN) + UP
+        calls = [at for at, _ in registry.calls if down <= at < down + DOWN]
+        assert len(calls) <= FAILURES_TO_OPEN + DOWN / PROBE_SECONDS, "each time it is down, it is soon left alone"
+    in_vain = {id for at, people in registry.calls if at % (UP + DOWN) >= UP for id in people}
+    at_once = [id for _, people in registry.calls for id in people if id not in in_vain]
+    assert len(at_once) > 100
+    assert at_once == sorted(at_once), "who has waited longest comes first"

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from foundation.email import Delivery as MailDelivery
-from foundation.models import Work
+from foundation.email import MockEmail
+from foundation.models import SetAside, Work
 from foundation.services import Unavailable
 from foundation.sms import Delivery as TextDelivery
+from foundation.sms import MockSms
 from foundation.work import enqueue, outstanding
 from registrations import funnel, intake
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
@@ -92,6 +94,66 @@ def test_the_same_sign_up_sent_again_registers_nobody(mailbox):
     assert Registrant.objects.count() == 1
     send_links(mailbox)
     assert len(mailbox.mails) == 1
+
+
+class Stumbling:
+    """A service's mock, whose adapter stumbles over one record."""
+
+    def __init__(self, answer, *, over):
+        self.answer, self.over, self.alone = answer, str(over), 0
+
+    def __call__(self, records):
+        references = {record.reference.partition(".")[0] for record in records}
+        if self.over in references:
+            self.alone += len(references) == 1
+            raise ValueError("a text with personal data")
+        return self.answer(records)
+
+    match = send = __call__
+
+
+@pytest.mark.parametrize(
+    ("queue", "stage", "batch", "answer", "review"),
+    [
+        (
+            "email",
+            Stage.REGISTERED,
+            lambda service: links.send_batch(email=service, size=100, clock=clock),
+            MockEmail(deliver=False).send,
+            DropOff.EMAIL_REVIEW,
+        ),
+        (
+            "identity",
+            Stage.EMAIL_VERIFIED,
+            lambda service: identity.check_batch(dukcapil=service, size=100, clock=clock),
+            MockDukcapil().match,
+            DropOff.IDENTITY_REVIEW,
+        ),
+        (
+            "phone",
+            Stage.IDENTITY_VERIFIED,
+            lambda service: phone.send_batch(sms=service, size=100, clock=clock),
+            MockSms(deliver=False).send,
+            DropOff.PHONE_REVIEW,
+        ),
+    ],
+)
+def test_a_record_that_we_stumble_over_is_tried_thrice_at_most_and_is_the_offices(queue, stage, batch, answer, review):
+    ids = make_registrants(40, stage=stage)
+    Work.objects.all().delete()
+    enqueue(queue, ids)
+    service = Stumbling(answer, over=ids[17])
+
+    for _ in range(60):
+        make_due()
+        batch(service)
+
+    assert 1 <= service.alone <= 3
+    assert list(SetAside.objects.values_list("queue", "subject", "reason")) == [(queue, ids[17], "ValueError")]
+    assert list(Registrant.objects.exclude(drop_off=DropOff.NONE).values_list("pk", "drop_off")) == [(ids[17], review)]
+    assert outstanding([queue]) == 0, "and all others are done with"
+    passed = Registrant.objects.filter(stage=Stage.IDENTITY_VERIFIED).count()
+    assert passed == {"email": 0, "identity": 39, "phone": 40}[queue]
 
 
 # E-mail
