@@ -180,11 +180,17 @@ _FATES = {
     24: (Outcome.FAILED_FULL, Outcome.FAILED_FULL, True),
     25: (Outcome.FAILED_NOT_UPGRADED, Outcome.FAILED_NOT_UPGRADED, True),
     26: (Outcome.FAILED, Outcome.FAILED, True),
+    27: (Outcome.FAILED_OF_ANOTHER, Outcome.FAILED_OF_ANOTHER, True),
+    28: (Outcome.FAILED_PHONE_DIFFERS, Outcome.FAILED_PHONE_DIFFERS, True),
     31: (Outcome.PAID, Outcome.REVERSED_INACTIVE, True),
     32: (Outcome.PAID, Outcome.REVERSED, True),
     33: (Outcome.PENDING, Outcome.FAILED_INACTIVE, True),
     34: (Outcome.PENDING, Outcome.PENDING, False),
     35: (Outcome.UNKNOWN, Outcome.UNKNOWN, False),
+    36: (Outcome.PAID, Outcome.REVERSED_OF_ANOTHER, True),
+    37: (Outcome.PAID, Outcome.REVERSED_NOT_UPGRADED, True),
+    38: (Outcome.PAID, Outcome.REVERSED_PHONE_DIFFERS, True),
+    39: (Outcome.PAID, Outcome.REVERSED_FULL, True),
 }
 
 A = TypeVar("A", bound=Enum)

@@ -25,6 +25,11 @@ class Caller(NamedTuple):
     scopes: frozenset[str]
 
 
+def scopes_of(partner: Partner) -> list[Scope]:
+    """What its programs may be allowed, by its parts."""
+    return [scope for scope in Scope if any(getattr(partner, part) for part in scope.parts)]
+
+
 def partner_of(request: Request) -> Partner:
     """Whose call it is. Everything that is read or written for it is looked up through this partner."""
     if not isinstance(request.auth, Caller):
@@ -52,8 +57,9 @@ class Bearer(BaseAuthentication):
             found = cursor.fetchone()
         if found is None:
             raise AuthenticationFailed("The token is unknown or has expired.")
-        scope, *partner = found
-        return AnonymousUser(), Caller(Partner(*partner), frozenset(scope.split()))
+        scope, *row = found
+        partner = Partner(*row)
+        return AnonymousUser(), Caller(partner, frozenset(scope.split()).intersection(scopes_of(partner)))
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="prakerja"'

@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage, Error
 
 def production_is_no_sandbox(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """The sandbox tells strangers what should have been signed, and lets webhooks go to this machine."""
-    if settings.PRODUCTION and settings.SANDBOX:
-        return [Error("SANDBOX is on in production.", hint="Take SANDBOX out of the environment.", id="partners.E001")]
+    if settings.PRODUCTION and settings.SANDBOX_WANTED:
+        return [
+            Error("A sandbox is asked for in production.", hint="Take SANDBOX out of the environment.", id="partners.E001")
+        ]
     return []

@@ -17,6 +17,7 @@ from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.models import AccessToken
 
 from partners import keys, webhooks
+from partners.auth import scopes_of
 from partners.models import Address, Attempt, Client, Event, Partner, Secret
 from partners.scopes import Scope
 from prakerja import deeds
@@ -172,7 +173,7 @@ def partner_page(request: HttpRequest, code: str) -> HttpResponse:
         "programs": [
             Program(client, tokens.get(client.pk)) for client in Client.objects.filter(partner=partner).order_by("pk")
         ],
-        "scopes": [(scope.value, label) for scope, label in SCOPES.items()],
+        "scopes": [(scope.value, SCOPES[scope]) for scope in scopes_of(partner)],
         "held": _held(partner),
         "address": Address.objects.filter(pk=partner.pk).first(),
         "failed": failed,
@@ -226,7 +227,7 @@ def make_client(request: HttpRequest, code: str) -> HttpResponse:
     partner = get_object_or_404(Partner, pk=code)
     try:
         name = _words(request, "name", _("Say what the program is called."))
-        scopes = sorted({scope for scope in request.POST.getlist("scopes") if scope in set(Scope)})
+        scopes = sorted({scope for scope in request.POST.getlist("scopes") if scope in scopes_of(partner)})
         if not scopes:
             raise NotNow(_("Choose what the program may do."))
         _sure(request)

@@ -24,8 +24,9 @@ PRODUCTION = env.bool("PRODUCTION", default=False)
 DEBUG = env.bool("DEBUG", default=False)
 #: Mock mailbox and phone under /mock/, and a banner that says so.
 DEMO = not PRODUCTION and env.bool("DEMO", default=True)
-#: Partners try their programs here: it tells what they should have signed. Never with real people (`partners.checks`).
-SANDBOX = env.bool("SANDBOX", default=DEMO)
+#: Partners try their programs here: it tells what they should have signed. Never with real people, whoever asks for it.
+SANDBOX_WANTED = env.bool("SANDBOX", default=DEMO)
+SANDBOX = SANDBOX_WANTED and not PRODUCTION
 
 
 def _made_up_keys() -> dict[str, str]:

@@ -61,8 +61,6 @@ class Trainings(PartnerView):
         form = serializers.TrainingIn(data=request.data)
         form.is_valid(raise_exception=True)
         said = form.validated_data
-        if not self.partner.is_platform:
-            raise Problem("not-a-platform", 422, "Trainings are offered by platforms.")
         if not Partner.objects.filter(pk=said["provider"], is_provider=True, is_active=True).exists():
             raise Problem("unknown-provider", 422, "There is no such provider.")
         said |= {"provider_id": said.pop("provider"), "mode": serializers.MODES[said["mode"]]}

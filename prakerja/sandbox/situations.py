@@ -396,12 +396,26 @@ SITUATIONS: Mapping[str, Situation] = {
     ),
     "payout_paid": _payout("A payout that was paid.", "paid"),
     "payout_failed": _payout("A payout that failed; no cause was told.", "failed", special=26),
+    "payout_failed_of_another": _payout("A payout that failed: the account is another NIK's.", "failed", special=27),
     "payout_failed_inactive": _payout("A payout that failed: the account is inactive.", "failed", special=23),
     "payout_failed_not_upgraded": _payout("A payout that failed: the account is not upgraded.", "failed", special=25),
+    "payout_failed_phone_differs": _payout("A payout that failed: the account has another phone.", "failed", special=28),
     "payout_failed_full": _payout("A payout that failed: the account cannot hold it.", "failed", special=24),
     "payout_reversed": _payout("A payout that was paid and given back; no cause was told.", "reversed", special=32),
+    "payout_reversed_of_another": _payout(
+        "A payout that was paid and given back: the account is another NIK's.", "reversed", special=36
+    ),
     "payout_reversed_inactive": _payout(
         "A payout that was paid and given back: the account is inactive.", "reversed", special=31
+    ),
+    "payout_reversed_not_upgraded": _payout(
+        "A payout that was paid and given back: the account is not upgraded.", "reversed", special=37
+    ),
+    "payout_reversed_phone_differs": _payout(
+        "A payout that was paid and given back: the account has another phone.", "reversed", special=38
+    ),
+    "payout_reversed_full": _payout(
+        "A payout that was paid and given back: the account cannot hold it.", "reversed", special=39
     ),
 }
 

@@ -79,10 +79,16 @@ def test_nobody_asked_about_is_no_answer(payer: Payer):
         ("9924000000", Outcome.FAILED_FULL, Outcome.FAILED_FULL),
         ("9925000000", Outcome.FAILED_NOT_UPGRADED, Outcome.FAILED_NOT_UPGRADED),
         ("9926000000", Outcome.FAILED, Outcome.FAILED),
+        ("9927000000", Outcome.FAILED_OF_ANOTHER, Outcome.FAILED_OF_ANOTHER),
+        ("9928000000", Outcome.FAILED_PHONE_DIFFERS, Outcome.FAILED_PHONE_DIFFERS),
         ("9931000000", Outcome.PAID, Outcome.REVERSED_INACTIVE),
         ("9932000000", Outcome.PAID, Outcome.REVERSED),
         ("9933000000", Outcome.PENDING, Outcome.FAILED_INACTIVE),
         ("9934000000", Outcome.PENDING, Outcome.PENDING),
+        ("9936000000", Outcome.PAID, Outcome.REVERSED_OF_ANOTHER),
+        ("9937000000", Outcome.PAID, Outcome.REVERSED_NOT_UPGRADED),
+        ("9938000000", Outcome.PAID, Outcome.REVERSED_PHONE_DIFFERS),
+        ("9939000000", Outcome.PAID, Outcome.REVERSED_FULL),
         ("08992100000", Outcome.PENDING, Outcome.PAID),
     ],
 )
@@ -91,7 +97,7 @@ def test_an_order_is_paid_or_not_and_asked_for_later(payer: Payer, account: str,
     assert payer.outcomes([order(account=account)]) == [then]
 
 
-@pytest.mark.parametrize("code", [23, 24, 25, 26, 31, 32, 33])
+@pytest.mark.parametrize("code", [23, 24, 25, 26, 27, 28, 31, 32, 33, 36, 37, 38, 39])
 def test_the_trouble_of_an_account_ends_with_the_first_attempt(payer: Payer, code: int):
     account = f"99{code}000000"
     payer.pay([order("17-1", account)])

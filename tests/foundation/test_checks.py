@@ -59,6 +59,7 @@ def test_a_demo_starts_with_anything(settings: Settings):
         ("email", "foundation.email.MockEmail"),
         ("sms", "foundation.sms.MockSms"),
         ("randomness", "waves.randomness.MockBeacon"),
+        ("payout_bni", "incentives.payout.MockPayer"),
     ],
 )
 def test_a_mock_is_refused(settings: Settings, name: str, backend: str):

@@ -10,13 +10,10 @@ from partners.scopes import Scope
 from tests.incentives.cast import LATER, Bank, account, check, clerk, link, make_batch, make_owed, payout, send
 from tests.partners.authorisation import Row
 
-#: Of the batch's first payout.
-REFERENCE = "17-1"
-
 
 def _batch(partner: Partner) -> dict[str, Any]:
-    """An approved batch, whoever the payer is: payouts 17 to 20, one to be sent, one sent, one paid and one failed."""
-    S = Payout.State
+    """An approved batch, whoever the payer is: of four payouts one to be sent, one sent, one paid and one failed."""
+    S, first = Payout.State, 17 + 4 * Batch.objects.count()
     batch = Batch.objects.create(
         payer=partner.pk,
         payouts=4,
@@ -30,13 +27,19 @@ def _batch(partner: Partner) -> dict[str, Any]:
     payouts = Payout.objects.filter(batch_id=batch.pk)
     Payout.objects.bulk_create(
         Payout(obligation_id=id, attempt=1, account_id=1, amount=600_000, batch_id=batch.pk, block=0, state=S.PROPOSED)
-        for id in range(17, 21)
+        for id in range(first, first + 4)
     )
     payouts.update(state=S.APPROVED)
-    payouts.filter(obligation_id__gte=18).update(state=S.SENDING, sent_at=LATER)
-    payouts.filter(obligation_id=19).update(state=S.PAID, settled_at=LATER)
-    payouts.filter(obligation_id=20).update(state=S.FAILED, settled_at=LATER, reason=Gate.ACCOUNT_INACTIVE)
-    return {"batch": batch.pk, "reference": REFERENCE}
+    payouts.filter(obligation_id__gt=first).update(state=S.SENDING, sent_at=LATER)
+    payouts.filter(obligation_id=first + 2).update(state=S.PAID, settled_at=LATER)
+    payouts.filter(obligation_id=first + 3).update(state=S.FAILED, settled_at=LATER, reason=Gate.ACCOUNT_INACTIVE)
+    references = [f"{id}-1" for id in range(first, first + 4)]
+    return {"batch": batch.pk, "reference": references[0], "listed": [batch.pk], "payouts": references}
+
+
+def _payouts(partner: Partner) -> dict[str, Any]:
+    made = _batch(partner)
+    return made | {"listed": made["payouts"]}
 
 
 def _account(partner: Partner) -> Account:
@@ -63,8 +66,15 @@ def _sent(partner: Partner) -> dict[str, Any]:
 _NO_REFERENCE = {"reference": "99-1"}
 
 ROWS = [
-    Row("GET", "/api/v1/payout-batches/", Scope.PAYOUTS_READ, own=_batch),
-    Row("GET", "/api/v1/payout-batches/{batch}/payouts/", Scope.PAYOUTS_READ, own=_batch, absent={"batch": 2**31 - 1}),
+    Row("GET", "/api/v1/payout-batches/", Scope.PAYOUTS_READ, own=_batch, shows="id"),
+    Row(
+        "GET",
+        "/api/v1/payout-batches/{batch}/payouts/",
+        Scope.PAYOUTS_READ,
+        own=_payouts,
+        absent={"batch": 2**31 - 1},
+        shows="reference",
+    ),
     Row("GET", "/api/v1/payouts/{reference}/", Scope.PAYOUTS_READ, own=_batch, absent=_NO_REFERENCE),
     Row(
         "POST",

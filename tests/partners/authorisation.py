@@ -23,15 +23,17 @@ class Row(NamedTuple):
     #: The scope that opens it; or "token": every token does, "signed": the older signature, "staff": the office may as well,
     #: "open": whoever comes.
     opened_by: Scope | str
-    #: Makes what the call is about, for this partner, and returns the names by which path and items name it. Of an endpoint that
-    #: takes items, it is called for two partners.
+    #: Makes what the call is about, for this partner, and returns the names by which path, body and items name it. It is called
+    #: for two partners.
     own: Callable[[Partner], dict[str, Any]] = lambda partner: {}
-    #: The names of what does not exist; none: neither path nor items name an object of a partner's.
+    #: The names of what does not exist; none: neither path, body nor items name an object of a partner's.
     absent: dict[str, Any] = {}
     #: Where up to 10,000 items are taken: makes one about what these names name, in which every field stands that is an object.
     item: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    #: What is sent where no items are taken; may be made for the partner.
+    #: What is sent where no items are taken; where it names an object, it is made from what names it.
     body: Any = None
+    #: Of a list: what each of its entries shows of itself; `own` returns the values for all that is the partner's, as "listed".
+    shows: str = ""
     #: What the partner itself is answered.
     status: int = 200
     #: What it is answered when it asks for the same once more, under another key; none: as before.
@@ -55,22 +57,23 @@ def _event(partner: Partner) -> dict[str, Any]:
     )
     for told in ({"status": None, "reason": "time-out"}, {"status": 204}):
         Attempt.objects.create(event=event, milliseconds=80, **told)
-    return {"event": event.pk, "waiting": waiting.pk}
+    return {"event": event.pk, "waiting": waiting.pk, "listed": [event.pk, waiting.pk]}
 
 
-def _address(partner: Partner) -> None:
+def _address(partner: Partner) -> dict[str, Any]:
     keys.rotate(partner.pk, Secret.Use.OUT)
-    Address.objects.create(partner=partner, url="https://partner.example/")
+    address = Address.objects.create(partner=partner, url=f"https://{partner.pk}.example/")
+    return {"listed": [address.url]}
 
 
 _NO_EVENT = {"event": 2**40}
 
 ROWS = [
     Row("POST", "/api/v1/oauth/token", "open", open_status=400, content_type="application/x-www-form-urlencoded", body=""),
-    Row("GET", "/api/v1/webhooks/", Scope.WEBHOOKS_READ, own=_event),
+    Row("GET", "/api/v1/webhooks/", Scope.WEBHOOKS_READ, own=_event, shows="id"),
     Row("GET", "/api/v1/webhooks/{event}/", Scope.WEBHOOKS_READ, own=_event, absent=_NO_EVENT),
     Row("POST", "/api/v1/webhooks/{event}/replay/", Scope.WEBHOOKS_WRITE, own=_event, absent=_NO_EVENT, again=409),
-    Row("GET", "/api/v1/webhooks/address/", Scope.WEBHOOKS_READ, given=_address),
+    Row("GET", "/api/v1/webhooks/address/", Scope.WEBHOOKS_READ, own=_address, shows="url"),
     Row(
         "PUT",
         "/api/v1/webhooks/address/",

@@ -1,16 +1,17 @@
 """The rows of all apps, and asking as they say: who may do what, to whose."""
 
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from drf_spectacular.generators import SchemaGenerator
 
-from partners.models import Partner
 from partners.scopes import Scope
 from tests.partners.authorisation import Row
 from tests.partners.cast import Api, make_partner, signed
@@ -21,6 +22,7 @@ ROWS: list[Row] = [
     if find_spec(f"tests.{app}") and find_spec(f"tests.{app}.authorisation")
     for row in import_module(f"tests.{app}.authorisation").ROWS
 ]
+PARTS = ("platform", "provider", "payer")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -29,8 +31,20 @@ def by(*kinds):
     return [row for row in ROWS if ("scope" if isinstance(row.opened_by, Scope) else row.opened_by) in kinds]
 
 
+def writes(*kinds):
+    return [row for row in by(*kinds) if row.method != "GET"]
+
+
 def with_items():
     return [row for row in ROWS if row.item]
+
+
+def with_a_body_about_something():
+    return [row for row in ROWS if callable(row.body)]
+
+
+def lists():
+    return [row for row in ROWS if row.shows]
 
 
 def each(rows):
@@ -38,11 +52,11 @@ def each(rows):
 
 
 class World:
-    """A partner whose object it is, and one who has nothing to do with it. Both take every part, that of payers as well."""
+    """A partner whose object it is, in these parts of the programme, and one who has nothing to do with it, in all."""
 
-    def __init__(self, row: Row) -> None:
-        self.owner = make_partner("mandiri", platform=True, provider=True, payer=True)
-        self.stranger = make_partner("linkaja", platform=True, provider=True, payer=True)
+    def __init__(self, row: Row, parts: Sequence[str] = PARTS) -> None:
+        self.owner = make_partner("mandiri", **{part: part in parts for part in PARTS})
+        self.stranger = make_partner("linkaja", **dict.fromkeys(PARTS, True))
         self.row = row
         for partner in (self.owner, self.stranger):
             row.given(partner)
@@ -52,27 +66,40 @@ class World:
     def address(self, names):
         return self.row.path.format(**names)
 
-    def body(self, partner: Partner) -> Any:
-        """What this partner sends; items are about the owner's object."""
+    def body(self, names: dict[str, Any] | None = None) -> Any:
+        """What is sent about what these names name; without any, the owner's object."""
         if self.row.item:
-            return {"items": [self.row.item(self.names)]}
-        return self.row.body(partner) if callable(self.row.body) else self.row.body
+            return {"items": [self.row.item(names or self.names)]}
+        return self.row.body(names or self.names) if callable(self.row.body) else self.row.body
 
-    def ask(self, caller, address, partner=None):
+    def ask(self, caller, address, names=None, *, more=None, **headers):
+        """`more`: what is sent beside what the body says."""
         method, form = self.row.method, self.row.content_type
         if method == "GET":
             return caller.get(address)
-        body = self.body(partner or self.owner)
+        body = self.body(names)
+        if more:
+            body = (body or {}) | more
         if form == "application/json":
-            return caller.generic(method, address, "" if body is None else json.dumps(body), form)
+            return caller.generic(method, address, "" if body is None else json.dumps(body), form, **headers)
         if isinstance(body, dict):
-            return caller.generic(method, address, encode_multipart(BOUNDARY, body), MULTIPART_CONTENT)
-        return caller.generic(method, address, body, form)
+            return caller.generic(method, address, encode_multipart(BOUNDARY, body), MULTIPART_CONTENT, **headers)
+        return caller.generic(method, address, body, form, **headers)
 
-    def sign(self, partner, address):
-        content = json.dumps(self.body(partner))
+    def sign(self, partner, address, names=None):
+        content = json.dumps(self.body(names))
         headers = signed(partner, "POST", address, content.encode())
         return Api().generic("POST", address, content, "application/json", **headers)
+
+
+def everything():
+    """All rows of all tables, as text."""
+    with connection.cursor() as cursor:
+        found = set()
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT row::text FROM {connection.ops.quote_name(table)} row")
+            found |= {(table, text) for (text,) in cursor.fetchall()}
+        return found
 
 
 # What the schema says
@@ -89,10 +116,20 @@ class Endpoint:
         return [scope for way in self.operation.get("security", []) for scope in way.get("token", [])]
 
     @property
+    def needed_headers(self) -> set[str]:
+        said = self.operation.get("parameters", [])
+        return {parameter["name"] for parameter in said if parameter["in"] == "header" and parameter.get("required")}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Of what is sent, in whatever form."""
+        forms = [said["schema"] for said in self.operation.get("requestBody", {}).get("content", {}).values()]
+        return {name: field for form in forms for name, field in self._of(form).get("properties", {}).items()}
+
+    @property
     def item(self) -> dict[str, Any] | None:
         """The form of its items; none: it takes none."""
-        body = self.operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-        items = self._of(body).get("properties", {}).get("items", {})
+        items = self.fields.get("items", {})
         return self._of(items["items"]) if items.get("type") == "array" else None
 
     def objects(self, form: dict[str, Any], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:
@@ -115,8 +152,9 @@ class Endpoint:
         return schema
 
 
-def endpoints() -> dict[str, Endpoint]:
-    schema = SchemaGenerator().get_schema(request=None, public=True)
+def endpoints(urlconf: str | None = None) -> dict[str, Endpoint]:
+    """All of them, by name; `urlconf`: another site's."""
+    schema = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)
     found = [
         Endpoint(method, path, operation, schema["components"]["schemas"])
         for path, operations in schema["paths"].items()

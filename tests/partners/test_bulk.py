@@ -1,11 +1,14 @@
 """Many rows in a call: each has its own result, and one bad row holds up no other."""
 
 import time
+from collections import Counter
 
 import pytest
 
 from foundation.models import SetAside
 from partners import bulk
+from tests.partners.cast import api
+from tests.partners.matrix import World, each, everything, with_items
 
 MANY = "/api/v1/orders/many/"
 
@@ -58,3 +61,22 @@ def test_repeated_it_is_answered_the_same_and_done_once(caller):
 
     assert first.content == again.content
     assert SetAside.objects.count() == 18
+
+
+@pytest.mark.urls("prakerja.urls")
+@each(with_items())
+def test_every_such_endpoint_takes_ten_thousand_and_not_one_more(row):
+    world = World(row)
+    caller, own, absent = api(world.owner), row.item(world.names), row.item(world.names | row.absent)
+    before = everything()
+
+    too_many = caller.post(row.path, {"items": [own] * (bulk.MOST + 1)})
+    untouched = everything() == before
+    results = caller.post(row.path, {"items": [absent] * (bulk.MOST - 1) + [own]}).json()["results"]
+
+    assert too_many.status_code == 400
+    assert too_many.json()["errors"] == {"items": ["1 to 10000 rows are taken."]}
+    assert untouched
+    assert [result["index"] for result in results] == list(range(bulk.MOST))
+    assert Counter(result["outcome"] for result in results[:-1]) == {"refused": bulk.MOST - 1}
+    assert results[-1]["outcome"] == "done"

@@ -4,15 +4,18 @@ import json
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import connection, transaction
 
 from foundation.models import SetAside
 from partners.models import Call
 from tests.partners.cast import Api, api, make_partner, token_of
+from tests.partners.matrix import World, each, everything, writes
 from tests.processes import running, wait_until
+from tests.proxy import proxied
 
 ORDERS = "/api/v1/orders/"
 
@@ -52,6 +55,25 @@ def test_another_body_or_address_under_the_same_key_is_refused(caller):
     assert {answer.status_code for answer in others} == {422}
     assert others[0].json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
     assert SetAside.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("prakerja.urls")
+@each(writes("scope", "token"))
+def test_of_every_write_it_is_so(row):
+    world = World(row)
+    caller, key = api(world.owner), {"HTTP_IDEMPOTENCY_KEY": "k"}
+    first = world.ask(caller, world.own, **key)
+    done = everything()
+
+    again = world.ask(caller, world.own, **key)
+    other = world.ask(caller, world.own, more={"note": "another"}, **key)
+
+    assert (first.status_code, again.status_code, other.status_code) == (row.status, row.status, 422)
+    assert first.content == again.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
+    assert everything() == done
 
 
 @pytest.mark.django_db
@@ -161,6 +183,43 @@ def test_fifty_keys_at_once_are_fifty_acts():
         assert set(threads.map(post, range(50))) == {201}
 
     assert SetAside.objects.count() == 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whose_line_is_cut_after_the_act_gets_its_answer_by_asking_again(live_server):
+    token, body = token_of(make_partner()), json.dumps({"subject": 5})
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": "k"}
+
+    with proxied((live_server.thread.host, live_server.thread.port)) as proxy, ThreadPoolExecutor(1) as thread:
+
+        def post():
+            line = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+            line.request("POST", ORDERS, body, headers)
+            answer = line.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE foundation_setaside IN SHARE MODE")
+            first = thread.submit(post)
+            wait_until(_somebody_waits, seconds=60, what="the act is under way")
+            proxy.half_open()
+        wait_until(Call.objects.exists, seconds=60, what="the act is done, and its answer swallowed")
+        proxy.cut(reset=True)
+        with pytest.raises((OSError, HTTPException)):
+            first.result(60)
+
+        status, told, content = post()
+
+    assert (status, told["Idempotent-Replayed"], json.loads(content)["subject"]) == (201, "true", 5)
+    assert SetAside.objects.count() == 1
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'foundation_setaside'::regclass AND NOT granted)"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 CALL = """

@@ -183,3 +183,6 @@ def test_the_commands_say_what_is_wrong():
     make_partner()
     with pytest.raises(CommandError, match="invalid choice"):
         call_command("add_client", "tokopedia", "--scopes", "everything")
+    with pytest.raises(CommandError, match=r"not of tokopedia's part: payouts:read$"):
+        call_command("add_client", "tokopedia", "--scopes", "purchases:read", "payouts:read")
+    assert not Client.objects.exists()

@@ -150,6 +150,21 @@ def test_the_waits_grow_to_an_hour_and_stay():
         assert 0.85 * wanted < wait < 1.15 * wanted
 
 
+@pytest.mark.parametrize("minutes", [-1, 1])
+def test_it_is_tried_until_twenty_four_hours_are_over(minutes):
+    listen()
+    webhooks.emit("purchase.created", {"tokopedia": [{}]})
+    later(events_older_by=DAY + timedelta(minutes=minutes))
+    post = Post(tokopedia=500)
+
+    send(post)
+    state = Event.objects.get().state
+    later(3600)
+    send(post)
+
+    assert (state, len(post.sent)) == ((Event.State.WAITING, 2) if minutes < 0 else (Event.State.GIVEN_UP, 1))
+
+
 def test_after_a_day_it_is_given_up_and_can_be_told_again():
     listen()
     webhooks.emit("purchase.created", {"tokopedia": [{}]})

@@ -103,6 +103,7 @@ def test_credentials_are_made_once_shown_once_and_written_down(ani, partner):
         ({"name": " \x07 "}, "Say what the program is called."),
         ({"scopes": []}, "Choose what the program may do."),
         ({"scopes": ["everything"]}, "Choose what the program may do."),
+        ({"scopes": ["payouts:read"]}, "Choose what the program may do."),
         ({"sure": ""}, "Tick that you are sure."),
     ],
 )

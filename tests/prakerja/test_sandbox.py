@@ -14,9 +14,10 @@ from django.utils import timezone
 from foundation import services
 from foundation.models import Work
 from incentives import checking, gating, ledger, sending
+from incentives.gates import Gate
 from incentives.models import Account, Batch, Obligation, Payout
 from incentives.payers import PAYERS
-from incentives.payout import MockPayer
+from incentives.payout import MockPayer, Outcome, Verdict
 from partners.clock import SIMULATED
 from partners.models import Event
 from prakerja.models import Deed
@@ -182,6 +183,27 @@ def test_a_payout_is_as_its_situation_says(name, code):
     assert {row["reason"] or "" for row in found} == {name.partition("payout_")[2].partition("_")[2]} or "then" in name
     assert (batch["id"], batch["payouts"]) == (told["people"][0]["batch"], 2)
     assert nothing_differs()
+
+
+def test_every_verdict_on_an_account_and_every_end_of_a_payout_can_be_had(payer):
+    S, verdicts, ends = Payout.State, set(), set()
+    for name in [name for name, found in SITUATIONS.items() if found.part is Part.PAYER]:
+        [made] = ask(payer, name)["people"]
+        if made["payout"]:
+            payout = Payout.objects.get(account_id=made["account"])
+            ends.add((payout.state, payout.reason))
+        else:
+            account = Account.objects.get(pk=made["account"])
+            verdicts.add((account.checked_at is not None, account.gate))
+
+    assert verdicts == {
+        (verdict is not Verdict.UNKNOWN, Gate.NONE if verdict is Verdict.UNKNOWN else verdict.gate) for verdict in Verdict
+    }
+    assert {end for end in ends if end[0] in (S.PAID, S.FAILED, S.REVERSED)} == {
+        (S.FAILED if outcome.is_failed else S.REVERSED if outcome.is_reversed else S.PAID, outcome.gate)
+        for outcome in Outcome
+        if outcome.is_final
+    }
 
 
 @pytest.mark.parametrize("name", ["payout_sent", "payout_unknown"])
@@ -472,7 +494,7 @@ BOTH = "['/api/v1/sandbox/conformance/', '/api/v1/sandbox/people/']"
     [
         ({"DEMO": "0"}, "no such page\n[]"),
         ({"DEMO": "0", "SANDBOX": "1"}, f"api_sandbox_people\n{BOTH}"),
-        ({"PRODUCTION": "1"}, "no such page\n[]"),
+        ({"PRODUCTION": "1", "SANDBOX": "1"}, "no such page\n[]"),
     ],
 )
 def test_where_there_is_no_sandbox_there_is_no_such_page(environment, said):

@@ -30,7 +30,7 @@ def _training(partner: Partner) -> dict[str, Any]:
         valid_from=now - timedelta(days=1),
         valid_until=now + timedelta(days=90),
     )
-    return {"id": training.pk, "training": training.code}
+    return {"id": training.pk, "training": training.code, "listed": [training.pk]}
 
 
 def _recipients(count: int = 1) -> list[int]:
@@ -70,7 +70,7 @@ def _bought(partner: Partner, count: int = 1) -> list[Purchase]:
 
 
 def _named(purchase: Purchase) -> dict[str, Any]:
-    return {"id": purchase.pk, "redeem_code": purchase.redeem_code}
+    return {"id": purchase.pk, "redeem_code": purchase.redeem_code, "listed": [purchase.pk]}
 
 
 def _purchase(partner: Partner) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _redeem(partner: Partner, *purchases: Purchase, sequence: int | None = None)
 def _redeemed(partner: Partner) -> dict[str, Any]:
     [purchase] = _bought(partner)
     _redeem(partner, purchase)
-    return _named(purchase)
+    return _named(purchase) | {"completed_at": (timezone.now() - HOUR / 2).isoformat()}
 
 
 def _complete(partner: Partner, purchase: Purchase, certificate: completing.Certificate | None = None) -> None:
@@ -110,7 +110,8 @@ def _reviewed(partner: Partner) -> dict[str, Any]:
 
 
 def _in_every_state(partner: Partner) -> dict[str, Any]:
-    issued, redeemed, attending, completed, certified, cancelled = _bought(partner, 6)
+    bought = _bought(partner, 6)
+    issued, redeemed, attending, completed, certified, cancelled = bought
     _redeem(partner, redeemed, completed, certified)
     _redeem(partner, attending, sequence=1)
     _complete(partner, completed)
@@ -118,16 +119,16 @@ def _in_every_state(partner: Partner) -> dict[str, Any]:
     cancelling.cancel([cancelling.Cancellation(cancelled.redeem_code, timezone.now())], platform=partner.pk)
     assert issued.state == Purchase.State.ISSUED
     assert set(Purchase.objects.values_list("state", flat=True)) == set(Purchase.State)
-    return {}
+    return {"listed": [purchase.pk for purchase in bought]}
 
 
-def _file(partner: Partner) -> dict[str, Any]:
+def _file(of: dict[str, Any]) -> dict[str, Any]:
     file = SimpleUploadedFile("sertifikat.pdf", b"%PDF-1.7", "application/pdf")
-    return {"redeem_code": codes_of(partner)[0], "number": "N/1", "file": file}
+    return {"redeem_code": of["redeem_code"], "number": "N/1", "file": file}
 
 
-def _code(partner: Partner) -> dict[str, Any]:
-    return {"redeem_code": codes_of(partner)[0]}
+def _code(of: dict[str, Any]) -> dict[str, Any]:
+    return {"redeem_code": of["redeem_code"]}
 
 
 def _order(of: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +136,7 @@ def _order(of: dict[str, Any]) -> dict[str, Any]:
 
 
 def _completion(of: dict[str, Any]) -> dict[str, Any]:
-    at = (timezone.now() - HOUR / 2).isoformat()
-    return {"redeem_code": of["redeem_code"], "completed_at": at, "certificate": _CERTIFICATE}
+    return {"redeem_code": of["redeem_code"], "completed_at": of["completed_at"], "certificate": _CERTIFICATE}
 
 
 _NONE = {"id": 2**40}
@@ -145,7 +145,7 @@ _CERTIFICATE = {"number": "N/1", "sha256": "0" * 64}
 _OFFER = {
     "code": "TOK-9",
     "title": "Menjadi barista",
-    "provider": "mandiri",
+    "provider": "linkaja",
     "mode": "webinar",
     "price": 275_000,
     "valid_from": "2020-04-11T00:00:00+07:00",
@@ -154,13 +154,13 @@ _OFFER = {
 _SIGNED = "/api/v1/integration/payment/redeem-code"
 
 ROWS = [
-    Row("POST", f"{_SIGNED}/status", "signed", own=_purchase, body=_code),
-    Row("POST", f"{_SIGNED}/commit", "signed", own=_purchase, body=_code, again=409),
-    Row("GET", "/api/v1/trainings/", Scope.TRAININGS_READ, own=_training),
+    Row("POST", f"{_SIGNED}/status", "signed", own=_purchase, absent=_NO_CODE, body=_code),
+    Row("POST", f"{_SIGNED}/commit", "signed", own=_purchase, absent=_NO_CODE, body=_code, again=409),
+    Row("GET", "/api/v1/trainings/", Scope.TRAININGS_READ, own=_training, shows="id"),
     Row("POST", "/api/v1/trainings/", Scope.TRAININGS_WRITE, body=_OFFER, status=201, again=409),
     Row("GET", "/api/v1/trainings/{id}/", Scope.TRAININGS_READ, own=_training, absent=_NONE),
     Row("PATCH", "/api/v1/trainings/{id}/", Scope.TRAININGS_WRITE, own=_training, absent=_NONE, body={"title": "Baru"}),
-    Row("GET", "/api/v1/purchases/", Scope.PURCHASES_READ, own=_in_every_state),
+    Row("GET", "/api/v1/purchases/", Scope.PURCHASES_READ, own=_in_every_state, shows="id"),
     Row("POST", "/api/v1/purchases/", Scope.PURCHASES_WRITE, own=_offer, absent={"training": "NONE-1"}, item=_order),
     Row("GET", "/api/v1/purchases/{id}/", Scope.PURCHASES_READ, own=_purchase, absent=_NONE),
     Row(
@@ -169,7 +169,7 @@ ROWS = [
         Scope.PURCHASES_WRITE,
         own=_purchase,
         absent=_NO_CODE,
-        item=lambda of: {"redeem_code": of["redeem_code"]},
+        item=_code,
     ),
     Row(
         "POST",
@@ -193,9 +193,10 @@ ROWS = [
         "/api/v1/certificates/file/",
         Scope.COMPLETIONS_WRITE,
         own=_completed,
+        absent=_NO_CODE,
         body=_file,
         status=201,
         content_type="multipart/form-data",
     ),
-    Row("GET", "/api/v1/reviews/", Scope.REVIEWS_READ, own=_reviewed),
+    Row("GET", "/api/v1/reviews/", Scope.REVIEWS_READ, own=_reviewed, shows="purchase"),
 ]

@@ -110,6 +110,20 @@ def test_a_platform_offers_a_training_and_reads_it(tokopedia, nusa):
         assert items(client, "trainings/?code=TOK-8") == []
 
 
+def test_trainings_are_found_by_their_platform_and_their_provider_among_ones_own(tokopedia, nusa):
+    for code, platform, provider in (("A", "tokopedia", "nusa"), ("B", "tokopedia", "lentera"), ("C", "bukalapak", "nusa")):
+        make_training(code, platform=platform, provider=provider)
+
+    def found(client, **asked):
+        return {training["code"] for training in client.get("/api/v1/trainings/", asked).json()["items"]}
+
+    assert found(tokopedia, provider="nusa") == {"A"}
+    assert found(tokopedia, provider="lentera", platform="tokopedia") == {"B"}
+    assert found(nusa, provider="nusa") == {"A", "C"}
+    assert found(nusa, platform="bukalapak") == {"C"}
+    assert found(tokopedia, platform="bukalapak") == found(nusa, provider="lentera") == found(nusa, platform="none") == set()
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "problem"),
     [
@@ -149,7 +163,7 @@ def test_what_is_no_training_is_refused(tokopedia, nusa, changes, status, proble
 def test_a_provider_offers_nothing(nusa):
     answer = nusa.post("/api/v1/trainings/", TRAINING)
 
-    assert (answer.status_code, name(answer.json())) == (422, "not-a-platform")
+    assert (answer.status_code, name(answer.json())) == (403, "not-allowed")
 
 
 def test_a_platform_changes_its_training_and_nobody_else_does(tokopedia, nusa, stranger):

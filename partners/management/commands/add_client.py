@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from oauth2_provider.generators import generate_client_secret
 
+from partners.auth import scopes_of
 from partners.models import Client, Partner
 from partners.scopes import Scope
 
@@ -22,6 +23,8 @@ class Command(BaseCommand):
         partner = Partner.objects.filter(pk=options["code"]).first()
         if partner is None:
             raise CommandError(f"There is no partner {options['code']}: see add_partner.")
+        if others := set(options["scopes"]).difference(scopes_of(partner)):
+            raise CommandError(f"This is not of {partner}'s part: {' '.join(sorted(others))}")
         secret = generate_client_secret()
         client = Client.objects.create(
             partner=partner, name=options["name"], scopes=sorted(set(options["scopes"])), client_secret=secret
