@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 #: An error of ours, or the third death of a worker, is not waited out any further than this.
 ATTEMPTS_OF_ONE = 3
 DEATHS_OF_ONE = 10
-#: What has failed so often is asked again in two halves the next time.
-UNKNOWNS_TO_HALVE = 2
+#: What has failed so often is asked again in two halves the next time; more often than the second is not counted.
+UNKNOWNS_TO_HALVE, UNKNOWNS_COUNTED = 2, 100
 #: How long trouble is waited out, in seconds: at first, so many times longer with each try, and at most. It is the breaker that
 #: spares a service which is down; when it is back, nobody shall wait for long.
 FIRST_WAIT, LONGER, LONGEST_WAIT = 1.0, 1.25, 60.0
@@ -156,7 +156,7 @@ class Claim:
             if not rows:
                 return None
             items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
-            unknowns = max(unknowns for *_, unknowns, _, _ in rows)
+            unknowns = min(max(unknowns for *_, unknowns, _, _ in rows), UNKNOWNS_COUNTED)
             claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=unknowns)
             if len(items) > size:
                 # It keeps its place: the oldest first, however small the bites.

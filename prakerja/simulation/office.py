@@ -99,7 +99,7 @@ def propose(payer: str, era: int) -> bool:
         batch = batching.propose(payer, by=maker, at=at)
     except NotNow:
         batch = None
-    if era < len(PAYDAYS):
+    if at in PAYDAYS:
         for waits in Batch.objects.filter(payer=payer, approved_at=None, withdrawn_at=None, made_at=at):
             with suppress(NotNow):  # a process whose lease ran out goes on, and may have approved it
                 batching.approve(waits, by=checker, sha256=bytes(waits.sha256).hex(), at=at)

@@ -18,12 +18,15 @@ from incentives.models import Obligation, Payout, State, number
 from incentives.payers import queue
 from incentives.payout import Outcome
 from incentives.results import Result
+from partners import inbox
+from partners.models import Message
 from prakerja.mockservices import Faults, serving
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.regions import WIB
 from registrations.stages import Stage
-from tests.incentives.cast import DAY, LATER, check, link, magic, make_batch, make_owed, plain
+from tests.incentives.cast import DAY, LATER, check, link, magic, make_batch, make_owed, plain, post_signed
+from tests.partners.cast import make_partner
 from tests.processes import children_of, running, wait_until
 
 PEOPLE, ATTEMPTS, WORKERS = 1000, 50, 6
@@ -74,6 +77,7 @@ def test_each_incentive_is_paid_once_whatever_is_killed_cut_off_doubled_or_given
     undecided = {number(id, 1) for id, given in zip(ids, numbers, strict=True) if given.startswith(("9921", "9933"))}
     link(ids, numbers=numbers)
     check()
+    make_partner("bni", platform=False, payer=True)
     log = tmp_path / "senders.log"
     with serving(BAD) as server:
         bank = server.services.bank
@@ -90,9 +94,13 @@ def test_each_incentive_is_paid_once_whatever_is_killed_cut_off_doubled_or_given
                     if time.monotonic() - last_kill > 0.4:
                         kills += kill_one(senders.pid, rng)
                         last_kill = time.monotonic()
-                        # Twice, and at the same time as the senders hear it.
+                        # Signed, twice in both ways, and at the same time as the senders hear it.
                         some = rng.sample(told := told_by(bank), len(told) // 3)
-                        results.apply([*some, *some], payer="bni", at=datetime.now(UTC))
+                        news = {"results": [{"reference": each.reference, "status": each.outcome.value} for each in some]}
+                        before = Message.objects.count()
+                        for id in (f"msg_{before}", f"msg_{before}", f"again_{before}"):
+                            post_signed("payout.settled", news, webhook_id=id)
+                        assert inbox.apply_batch(size=100) == 2, "a call that came twice is kept once"
                         assert ledger.recount() == [], "also while all of them write"
                     return waiting() <= undecided
 
@@ -110,6 +118,7 @@ def test_each_incentive_is_paid_once_whatever_is_killed_cut_off_doubled_or_given
     )
     assert max(paid_twice.values()) == 1, "no double payment in the bank's own ledger"
     assert kills >= 5, "senders were killed"
+    assert set(Message.objects.values_list("state", flat=True)) == {Message.State.APPLIED}
     assert SetAside.objects.count() == 0
 
     # The bank's file explains the rest, and nothing is left over.

@@ -10,6 +10,7 @@ from foundation.models import ServiceState, SetAside, Work
 from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable, admit, failed, give_back, worked
 from foundation.work import (
     ATTEMPTS_OF_ONE,
+    LONGEST_WAIT,
     UNKNOWNS_TO_HALVE,
     Claim,
     LeaseLost,
@@ -248,6 +249,25 @@ def test_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(settings):
     assert admit("sms", 100) == 0, "a call that was begun before says nothing"
     worked("sms", probe=True)
     assert admit("sms", 100) == 100
+
+
+def asked_again(claim):
+    with claim.settling():
+        claim.again(claim.items)
+
+
+@pytest.mark.parametrize("back", [asked_again, Claim.put_back], ids=["one of many", "all of it"])
+@pytest.mark.parametrize("times", [0, 1, 2, 18, 19, 99, 100, 101, 3_500, 32_767])
+def test_what_stays_unknown_is_asked_for_each_minute_however_often_it_was(times, back):
+    enqueue(QUEUE, [1], unknowns=times)
+
+    for _ in range(2):
+        make_due()
+        back(Claim.take(QUEUE, size=9))
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM due_at - clock_timestamp()) FROM foundation_work")
+        assert 0 < cursor.fetchone()[0] <= LONGEST_WAIT
 
 
 def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):

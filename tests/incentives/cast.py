@@ -1,17 +1,23 @@
 """The cast of the incentives' tests: people with a completed training, their accounts, two clerks, and a bank with its own ledger."""
 
+import json
+import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from foundation import webhooks
 from foundation.models import Work
-from incentives import batching, checking, linking, obligations, sending, terms
+from incentives import batching, checking, linking, obligations, sending, tasks, terms
 from incentives.models import Account, Batch, Obligation, Payout, number
 from incentives.payers import queue
 from incentives.payout import MockPayer, Order, Outcome, Payer, Query, Verdict
+from partners import inbox, keys
+from partners.models import Secret
 from registrations.models import Registrant
 from tests.trainings import cast as trainings
 from tests.trainings.cast import COMPLETES
@@ -115,14 +121,31 @@ def registrant(id: int) -> Registrant:
     return Registrant.objects.get(pk=id)
 
 
-def make_due(code: str = PAYER) -> None:
-    """What waits for this payer waits no longer."""
-    Work.objects.filter(queue=queue(code)).update(due_at="2020-01-01T00:00:00Z")
+def make_due(waiting: str = queue(PAYER)) -> None:
+    """What waits in this queue waits no longer."""
+    Work.objects.filter(queue=waiting).update(due_at="2020-01-01T00:00:00Z")
 
 
 def grown_old() -> datetime:
     """When what payers said at `LATER` counts no more."""
     return LATER + terms.of(LATER).check_lives
+
+
+def post_signed(kind: str, data: Any, *, webhook_id: str, partner: str = PAYER) -> bool:
+    """A call of the partner's to the inbox, signed; whether it is new. `inbox.apply_batch` then knows what to do about it."""
+    assert tasks.HEARD
+    secret = b"s" * 32
+    if not keys.live(partner, Secret.Use.IN):
+        keys.keep(partner, Secret.Use.IN, secret)
+    body, now = json.dumps({"type": kind, "timestamp": "2020-05-01T00:00:00Z", "data": data}).encode(), int(time.time())
+    return inbox.take(
+        partner,
+        body,
+        webhook_id=webhook_id,
+        timestamp=str(now),
+        signatures=webhooks.sign(secret, webhook_id, now, body),
+        now=datetime.fromtimestamp(now, UTC),
+    )
 
 
 class Bank:

@@ -2,12 +2,11 @@
 
 import json
 import time
-from datetime import UTC, datetime
 
 import pytest
 
 from foundation import webhooks
-from incentives import batching, ledger, tasks
+from incentives import batching, ledger
 from incentives.gates import Gate
 from incentives.models import Journal, State
 from incentives.payout import Outcome
@@ -28,6 +27,7 @@ from tests.incentives.cast import (
     owed,
     pay,
     payout,
+    post_signed,
     send,
 )
 from tests.partners.cast import api, make_partner
@@ -147,20 +147,8 @@ def test_a_payer_tells_how_its_accounts_are(bni, bri):
 
 
 def told(partner, kind, data, webhook_id="msg_1"):
-    """A call of the partner's to the inbox, signed, and then applied by a worker, who knows these kinds."""
-    assert tasks.HEARD
-    secret = b"s" * 32
-    if not keys.live(partner, Secret.Use.IN):
-        keys.keep(partner, Secret.Use.IN, secret)
-    body, now = json.dumps({"type": kind, "timestamp": "2020-05-01T00:00:00Z", "data": data}).encode(), int(time.time())
-    inbox.take(
-        partner,
-        body,
-        webhook_id=webhook_id,
-        timestamp=str(now),
-        signatures=webhooks.sign(secret, webhook_id, now, body),
-        now=datetime.fromtimestamp(now, UTC),
-    )
+    """A signed call of the partner's, and then applied by a worker."""
+    post_signed(kind, data, webhook_id=webhook_id, partner=partner)
     while inbox.apply_batch(size=100):
         pass
 

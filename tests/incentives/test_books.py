@@ -21,6 +21,7 @@ from tests.incentives.cast import (
     pay,
     payout,
 )
+from tests.plans import rows_read
 from tests.trainings.cast import in_threads
 
 MONTHS = 2_400_000
@@ -56,6 +57,25 @@ def test_blocked_rupiah_are_told_by_gate_with_who_must_act(folded):
         (Gate.ACCOUNT_FULL, Actor.REGISTRANT, 2, 2 * MONTHS),
     ]
     assert ledger.recount() == []
+
+
+READ = ("incentives_obligation", "incentives_account", "registrations_registrant", "incentives_cell", "incentives_movement")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("folded", [False, True])
+def test_what_is_blocked_is_read_from_a_few_rows_however_many_people_there_are(folded):
+    ids = make_owed(100)
+    link(ids[:60], numbers=[magic(12 + place % 4, id) for place, id in enumerate(ids[:60])])
+    check()
+    if folded:
+        ledger.fold()
+    before = rows_read(*READ)
+
+    lines = figures.blocked()
+
+    assert sum(line.people for line in lines) == 100
+    assert rows_read(*READ) - before < 50
 
 
 @pytest.mark.django_db

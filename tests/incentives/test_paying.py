@@ -1,6 +1,7 @@
 """From a completed training to the money: opened, linked, checked, put together, approved, sent, once."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -8,17 +9,31 @@ from django.db import DatabaseError, connection, transaction
 from foundation import outbox
 from foundation.models import SetAside, Work
 from foundation.services import Unavailable
-from incentives import batching, changing, checking, figures, ledger, obligations, results, statement, surveys
+from incentives import (
+    batching,
+    changing,
+    checking,
+    figures,
+    gating,
+    ledger,
+    obligations,
+    results,
+    sending,
+    statement,
+    surveys,
+)
 from incentives.checking import Told
 from incentives.figures import Wait
 from incentives.gates import Actor, Gate
 from incentives.models import Batch, Journal, Leftover, Obligation, Payout, State, StatementFile, number
-from incentives.payout import Outcome, Verdict
+from incentives.payers import check_queue
+from incentives.payout import MockPayer, Outcome, Verdict
 from incentives.results import Applied, Key, Result
 from incentives.surveys import Answer
 from registrations import funnel
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
+from tests.clock import pass_time
 from tests.conftest import Mailbox
 from tests.incentives.cast import (
     DAY,
@@ -43,7 +58,9 @@ from tests.incentives.cast import (
 )
 from tests.people import make_registrants
 from tests.plans import rows_read
+from tests.trainings import cast as trainings
 from tests.trainings.cast import COMPLETES
+from trainings.models import Purchase
 from waves.screening import NotNow
 
 pytestmark = pytest.mark.django_db
@@ -130,12 +147,75 @@ def test_each_payer_gets_its_own():
     assert batching.ripe("bni", at=LATER) == (0, 0)
 
 
-@pytest.mark.parametrize("code", [12, 16])
-def test_nobody_is_paid_into_an_account_that_is_not_known_to_be_fit(code):
-    make_payable(numbers=[magic(code)])
+def certify(id):
+    trainings.certify([Purchase.objects.get(registrant_id=id).redeem_code])
+    gating.refresh_batch(size=10, clock=lambda: LATER)
+
+
+def review(id):
+    trainings.review([id])
+    gating.refresh_batch(size=10, clock=lambda: LATER)
+
+
+def link_one(id):
+    link([id])
+    check()
+
+
+def put_the_account_right(id):
+    checking.again([id], at=LATER + DAY)
+    check(Bank(), at=LATER + DAY)
+
+
+@pytest.mark.parametrize(
+    ("gate", "who", "lacks", "number", "cure"),
+    [
+        (Gate.CERTIFICATE_MISSING, Actor.PROVIDER, {"certified": False}, 0, certify),
+        (Gate.NOT_REVIEWED, Actor.REGISTRANT, {"reviewed": False}, 0, review),
+        (Gate.NO_ACCOUNT, Actor.REGISTRANT, {}, None, link_one),
+        (Gate.ACCOUNT_OF_ANOTHER, Actor.REGISTRANT, {}, 11, put_the_account_right),
+        (Gate.ACCOUNT_INACTIVE, Actor.REGISTRANT, {}, 12, put_the_account_right),
+        (Gate.ACCOUNT_NOT_UPGRADED, Actor.REGISTRANT, {}, 13, put_the_account_right),
+        (Gate.ACCOUNT_PHONE_DIFFERS, Actor.REGISTRANT, {}, 14, put_the_account_right),
+        (Gate.ACCOUNT_FULL, Actor.REGISTRANT, {}, 15, put_the_account_right),
+    ],
+)
+def test_each_gate_hinders_payment_says_who_must_act_and_does_so_no_more_when_its_cause_is_gone(
+    gate, who, lacks, number, cure
+):
+    [id] = make_owed(**lacks)
+    if number is not None:
+        link([id], numbers=[magic(number) if number else "1234567890"])
+        check()
 
     with pytest.raises(NotNow):
         batching.propose("bni", by=clerk("maker"), at=LATER)
+    blocked, reason, lines = figures.blocked(), registrant(id).drop_off, statement.of(id).lines
+    cure(id)
+    pay(at=LATER + DAY)
+
+    assert blocked == [(gate, who, 1, 2_400_000, 4)]
+    assert reason == gate
+    assert [line.who for line in lines] == [who] * 4
+    assert (owed(id).state, figures.blocked()) == (State.PAID, [])
+
+
+@pytest.mark.parametrize("payer", [None, MockPayer()], ids=["not asked", "asked, and no answer"])
+def test_nobody_is_paid_into_an_account_that_was_not_checked_and_its_payer_must_act(payer):
+    [id] = make_owed()
+    link([id], numbers=[magic(16)])
+    if payer:
+        check(payer)
+
+    with pytest.raises(NotNow):
+        batching.propose("bni", by=clerk("maker"), at=LATER)
+    [waits] = [line for line in figures.due(at=LATER) if line.people]
+    make_due(check_queue("bni"))
+    check(Bank())
+    pay()
+
+    assert (waits.wait, waits.wait.who, waits.rupiah) == (Wait.CHECK, Actor.PAYER, 600_000)
+    assert owed(id).state == State.PAID
 
 
 # What a payer has said of an account grows old
@@ -252,6 +332,27 @@ def test_each_is_looked_at_a_few_times_only_whatever_the_planner_thinks_of_table
     assert look() == 300
 
     assert rows_read(*READ) - before < 300 * 20
+
+
+def test_a_batch_is_sent_chunk_by_chunk_in_its_order_and_each_answer_is_its_own_payouts():
+    ids = make_payable(7)
+    make_batch()
+    bank = Bank()
+    bank.answer_next = [Outcome.PAID, Outcome.FAILED_FULL, Outcome.UNKNOWN, Outcome.PAID, Outcome.PENDING, Outcome.PAID]
+
+    sent = [sending.send_batch("bni", payer=bank, size=3, clock=lambda: LATER) for _ in range(3)]
+
+    assert sent == [3, 3, 1]
+    assert list(bank.calls.items()) == [(payout(id).reference, 1) for id in ids]
+    assert [owed(id).state for id in ids] == [
+        State.PAID,
+        State.FAILED,
+        State.UNKNOWN,
+        State.PAID,
+        State.SENDING,
+        State.PAID,
+        State.PAID,
+    ]
 
 
 def test_a_batch_that_is_withdrawn_gives_its_payouts_free_under_new_references():
@@ -371,6 +472,41 @@ def test_a_time_out_after_success_is_asked_for_and_never_sent_again():
     assert unknown == State.UNKNOWN
     assert owed(id).state == State.PAID
     assert bank.calls[payout(id).reference] == 1
+
+
+@pytest.mark.parametrize("before", [Outcome.UNKNOWN, Outcome.PENDING, None])
+def test_what_is_unknown_is_asked_for_each_minute_and_so_decided_soon_after_its_bank_can_say(before):
+    """Whether the bank says nothing definite until then, or nothing at all."""
+    [id] = make_payable()
+    make_batch()
+    bank, now, asked = Bank(), 0, [0]
+
+    class Silent(Bank):
+        def pay(self, orders):
+            bank.pay(orders)
+            return self.outcomes(orders)
+
+        def outcomes(self, orders):
+            asked.append(now)
+            if before is None:
+                raise Unavailable("ReadTimeout")
+            return [before] * len(orders)
+
+    while now < 600:
+        send(Silent())
+        pass_time(5)
+        now += 5
+    undecided = owed(id).state
+    while owed(id).state != State.PAID and now < 900:
+        send(bank)
+        pass_time(5)
+        now += 5
+
+    assert undecided == (State.SENDING if before is Outcome.PENDING else State.UNKNOWN)
+    assert max(later - earlier for earlier, later in pairwise([*asked, now])) <= 75, (
+        "a minute, a probe's wait, and a sweep's"
+    )
+    assert bank.calls[payout(id).reference] == 1, "asked for, and not sent again"
 
 
 def test_a_call_that_is_cut_off_leaves_all_of_it_unknown():

@@ -385,6 +385,15 @@ def test_a_form_sent_twice_proposes_once(ani):
     assert first["Location"] == second["Location"] == f"{BATCHES}{batch.pk}/"
 
 
+@pytest.mark.parametrize(("limit", "months"), [("", 4), ("1", 1), ("100.000", 4), ("100000", 4)])
+def test_as_many_are_proposed_as_go_into_one_batch(ani, limit, months):
+    make_payable(1)
+
+    proposed(ani, limit=limit)
+
+    assert Batch.objects.get().payouts == months
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "1e3", "100.001", "9" * 40, "½", "٣", "abc", "1 000"])
 def test_a_number_that_makes_no_sense_is_told_and_proposes_nothing(ani, limit):
     make_payable(1)

@@ -6,25 +6,30 @@ from fractions import Fraction
 from io import StringIO
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import Count, F, Sum
 
 from foundation.models import SetAside, Work
-from incentives import figures, ledger, terms
+from incentives import batching, figures, ledger, terms
 from incentives.gates import Gate
-from incentives.models import Account, Batch, Obligation, State
+from incentives.models import Account, Batch, Obligation, Payout, State
+from incentives.payers import queue
+from partners import idempotency
 from partners.models import Call, Client
 from prakerja.models import Run
-from prakerja.simulation import programme, recipients, spending
+from prakerja.simulation import office, programme, recipients, spending
 from prakerja.simulation.population import Population
 from prakerja.simulation.programme import END
-from prakerja.simulation.recipients import ONE_BY_API, Course, Recipients
+from prakerja.simulation.recipients import ERAS, ONE_BY_API, Course, Recipients
 from prakerja.simulation.spending import Spending
 from registrations import funnel
 from registrations.funnel import WIB, View
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.incentives.cast import make_payable
+from tests.waves.cast import at_the_same_time
 from trainings import accounts
 from trainings.models import Purchase, Review
 from waves import decrees, revocation, seats
@@ -108,6 +113,10 @@ def test_the_programme_at_a_thousandth_ends_on_the_eight_figures(capsys):
     assert Call.objects.filter(partner__is_platform=True).count() > 10
     assert Call.objects.filter(partner__is_provider=True).exists()
     assert set(Call.objects.filter(partner__is_payer=True).values_list("partner", flat=True)) == set(spending.PAYING)
+    told = sum(_rows_answered(call) for call in Call.objects.filter(partner__is_payer=True))
+    assert told >= Payout.objects.filter(sent_at__isnull=False).count() / 100
+    told = sum(_rows_answered(call) for call in Call.objects.filter(partner__is_platform=True))
+    assert told >= Purchase.objects.count() / 100
     assert not Client.objects.exists()
 
     assert Account.objects.filter(ended_at=None).count() == _linking(plans)
@@ -131,6 +140,12 @@ def test_the_programme_at_a_thousandth_ends_on_the_eight_figures(capsys):
 def _firsts():
     """The first months' incentives."""
     return Obligation.objects.annotate(item_number=F("id") % 16).filter(item_number=1).values("pk")
+
+
+def _rows_answered(call):
+    """So many rows this call over HTTP was about."""
+    answer = idempotency._opened(call.pk, idempotency.Known(call.request, call.answer))
+    return sum(row["outcome"] == "done" for row in answer.data["results"])
 
 
 def _bought_numbers():
@@ -178,6 +193,19 @@ def test_who_is_stopped_again_and_again_ends_on_the_same_figures():
     ledger.fold()
     assert_as_planned(plans)
     assert rungs()[4:] == [programme.half_up(figure * scale) for figure in (3_880_918, 3_200_000, 2_000_000, 1_200_000)]
+
+
+def test_a_batch_that_another_process_approves_meanwhile_is_approved_once():
+    make_payable()
+    office.appoint()
+    maker, checker = (User.objects.get(username=name) for name in (office.MAKER, office.CHECKER))
+    batch = batching.propose("bni", by=maker, at=ERAS[0])
+
+    with at_the_same_time(lambda: office.propose("bni", 0)) as other:
+        batching.approve(batch, by=checker, sha256=bytes(batch.sha256).hex(), at=ERAS[0])
+
+    assert (other.waited, other.error, other.outcome) == (True, None, True)
+    assert Work.objects.filter(queue=queue("bni")).count() == 1, "and waits once to be sent"
 
 
 def test_some_waves_only_and_another_seed():

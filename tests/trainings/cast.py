@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 from django.db import connection
@@ -137,10 +138,13 @@ def by_code(code: str) -> Purchase:
 
 
 def in_threads(count: int, act: Any) -> list[Any]:
-    """Run `act(number)` in that many threads at once, each on a connection of its own."""
+    """Run `act(number)` in that many threads at once, each on a connection of its own: none begins before all are connected."""
+    line = Barrier(count)
 
     def run(number: int) -> Any:
         try:
+            connection.ensure_connection()
+            line.wait(60)
             return act(number)
         finally:
             connection.close()

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from django.db import connection
 
 from foundation.services import FAILURES_TO_OPEN, PROBE_SECONDS, Unavailable
 from foundation.work import enqueue, outstanding
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.clock import pass_time
 from tests.people import make_registrants
 from verification import identity
 from verification.dukcapil import Identity, MockDukcapil, Verdict
@@ -50,13 +50,7 @@ class Registry:
         self.lasted[self.now] = time.monotonic() - self._began
         self.now += seconds
         self._began = time.monotonic()
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE foundation_work SET due_at = due_at - %s * interval '1 s'", [seconds])
-            cursor.execute(
-                "UPDATE foundation_servicestate SET probe_at = probe_at - %s * interval '1 s',"
-                " refilled_at = refilled_at - %s * interval '1 s'",
-                [seconds, seconds],
-            )
+        pass_time(seconds)
 
     def asked(self) -> Counter[float]:
         """About how many it was asked at each instant: never more than the quota."""
