@@ -16,9 +16,9 @@ from prakerja.simulation.population import Population
 from prakerja.simulation.programme import WavePlan
 from registrations.models import Registrant, Wave
 from registrations.stages import Stage
+from waves import decrees, joining, naming, programme, screening
 from waves import draw as drawing
-from waves import joining, naming, programme, screening
-from waves.models import Plan
+from waves.models import Decree, Plan
 from waves.randomness import MockBeacon
 
 WAVE = 99
@@ -88,6 +88,7 @@ def _measure() -> dict[str, float]:
     drawing.publish(draw, at=later + timedelta(hours=1))
     decreed = seconds(lambda: naming.issue(draw, by="bench", at=later + timedelta(hours=1)))
     announced = seconds(lambda: naming.announce(draw, at=later + timedelta(hours=1)))
+    verified = seconds(lambda: _verify(draw.decrees.get()))
     return {
         "joins_per_s": len(ids) / joined,
         "freeze_tickets": draw.tickets,
@@ -95,7 +96,14 @@ def _measure() -> dict[str, float]:
         "decree_names": draw.selected or 0,
         "decree_s": decreed,
         "announce_s": announced,
+        "decree_verified_per_s": (draw.selected or 0) / verified,
     }
+
+
+def _verify(decree: Decree) -> None:
+    """Its list opened and hashed anew, its statement and signature looked at."""
+    if found := decrees.faults(decree):
+        raise SystemExit(f"the decree is not as it was signed: {found}")
 
 
 def _join(ids: list[int]) -> None:

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
@@ -282,6 +284,55 @@ def test_a_stranger_finds_what_was_changed_by_the_page(client, tmp_path, forgery
             told["decrees"] = [second, first]
 
     assert check(told, tmp_path).returncode == 1
+
+
+def test_whoever_has_noted_the_newest_statements_hash_finds_each_of_ten_thousand_changes(client):
+    told = issue_two(client)["decrees"]
+    [program] = re.findall("```python\n(.*?)```", PAGE, re.DOTALL)
+    code, rng, missed = compile(program.replace("sys.argv[1]", "''"), "decree.md", "exec"), random.Random(5), []
+
+    def head(decrees):
+        """What the page's program prints of these; None: it ends with an error."""
+        said = []
+        try:
+            exec(code, {"open": lambda _: StringIO(json.dumps({"decrees": decrees})), "print": said.append})  # noqa: S102 it is ours
+        except (AssertionError, InvalidSignature, ValueError, KeyError):
+            return None
+        return said[0]
+
+    def other(text, place, letters):
+        return text[:place] + rng.choice(letters.replace(text[place], "")) + text[place + 1 :]
+
+    def edit(decree):
+        field = rng.choice(["statement", "statement", "signature", "public_key", "number"])
+        letters = "0123456789abcdef" if field in ("signature", "public_key") else "0123456789abcdef /-\nkz"
+        return decree | {field: other(decree[field], rng.randrange(len(decree[field])), letters)}
+
+    def back_date(decree):
+        day = f"{rng.randrange(2000, 2020)}-01-01"
+        return decree | {"statement": re.sub("date .*", f"date {day}", decree["statement"])}
+
+    noted = head(told)
+    for _ in range(10_000):
+        changed, at = list(told), rng.randrange(2)
+        match rng.choice(["edit"] * 6 + ["back-dated", "dropped", "cut off", "doubled", "turned"]):
+            case "edit":
+                changed[at] = edit(changed[at])
+            case "back-dated":
+                changed[at] = back_date(changed[at])
+            case "dropped":
+                del changed[at]
+            case "cut off":
+                changed = changed[:at]
+            case "doubled":
+                changed.insert(at, changed[at])
+            case "turned":
+                changed.reverse()
+        if head(changed) == noted:
+            missed.append(changed)
+
+    assert noted == hashlib.sha256(told[1]["statement"].encode()).hexdigest()
+    assert missed == []
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs OpenSSL")

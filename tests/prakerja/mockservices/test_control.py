@@ -140,6 +140,20 @@ def test_a_form_of_the_page_sets_the_faults_of_a_service(server):
     assert standing(server)["sms"]["outages"] == [[60, 600], [900, 30]]
 
 
+@pytest.mark.parametrize("of", ["dukcapil", "sms", "receipts"])
+def test_all_that_can_be_set_stands_in_a_form_of_the_page_and_is_set_by_it(server, of):
+    settable = standing(server)[of].keys() - {"outage_now_s"}
+    page = requests.get(server.url + "/", timeout=10).text
+    [form] = [form for form in re.findall("<form.*?</form>", page, re.DOTALL) if f'value="{of}"' in form]
+    assert set(re.findall(r'<input name="(\w+)" value', form)) - {"outage_now_s"} == settable
+    wanted = {name: [[60, 600]] if name == "outages" else number for number, name in enumerate(sorted(settable), 1)}
+
+    answer = post(server, {"of": of, "do": "apply"} | wanted | ({"outages": "60:600"} if "outages" in wanted else {}))
+
+    assert answer.status_code == 303
+    assert {name: value for name, value in standing(server)[of].items() if name in wanted} == wanted
+
+
 @pytest.mark.parametrize("of", ["all", "sms"])
 def test_the_buttons_of_the_page_begin_and_end_trouble(server, of):
     post(server, {"of": of, "do": "outage", "outage_now_s": "30"})
