@@ -1,22 +1,21 @@
-"""The partners' API with fifty connections at once: signed commits and reads with a token; against a bare view, served the same way.
+"""The partners' API with fifty partners at once: signed commits and reads with a token; against a bare view, served the same way.
 
-Each connection is a partner's program that calls twice a second, 100 calls a second in all; the three take turns. Then the same
-with calls that follow each other at once, which tells how much two cores can take, and how long one waits then. The generator of
-load is a process of its own and shares the machine's cores with gunicorn and PostgreSQL.
+Each has keys, purchases and a connection of its own, and calls twice a second, 100 calls a second in all; the three take turns.
+Then the same with calls that follow each other at once, which tells how much two cores can take, and how long one waits then. The
+generator of load is a process of its own and shares the machine's cores with gunicorn and PostgreSQL.
 """
 
 import json
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from itertools import cycle, islice
 from multiprocessing import get_context
 from statistics import median
 
-from django.db.models import Count
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, set_token_value
 
@@ -26,9 +25,11 @@ from benchmarks.signup import served
 from partners import keys, signature
 from partners.models import Client, Partner, Secret
 from partners.scopes import Scope
-from trainings.models import Purchase
+from trainings.models import Purchase, Training
 
-CONNECTIONS = 50
+PARTNERS = 50
+#: Purchases of each: enough for meetings that nobody has attended before.
+LEAST_SOLD, MOST_SOLD = 30, 400
 #: Seconds between two calls of one connection.
 EVERY = 0.5
 #: No connection is answered sooner on average when its calls follow each other: so many requests are ready.
@@ -36,29 +37,28 @@ LEAST = 0.02
 ROUNDS = 3
 COMMIT = "/api/v1/integration/payment/redeem-code/commit"
 
-Requests = Callable[[int, int], list[list[bytes]]]
-
 
 def measure(seconds: float = 30) -> dict[str, float]:
     """Waits in milliseconds, measured for so many seconds in all; and calls per second. Uses the purchases that are there."""
-    if not Purchase.objects.exists():
+    if Purchase.objects.count() < PARTNERS * LEAST_SOLD * 2:  # some are cancelled
         watched("simulate", "--registrants", "100000", "--seed", "1", "--reset")
-    partner = Partner.objects.annotate(sold=Count("sells__purchases")).order_by("-sold")[0]
-    key = _sign_key(partner)
-    commits, reads = _commits(partner, key), _reads(partner, f"Authorization: Bearer {_token(partner)}")
-    plain = _reads(partner, "Accept: application/json")
+    partners = _platforms()
+    calls = {
+        "commit": [_commits(partner, _sign_key(partner)) for partner in partners],
+        "read": [_reads(partner, f"Authorization: Bearer {_token(partner)}") for partner in partners],
+        "bare": [_reads(partner, "Accept: application/json") for partner in partners],
+    }
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as generator,
         served("prakerja.wsgi", DJANGO_SETTINGS_MODULE="prakerja.settings", PARTNER_RATE="10000000") as site,
         served("django.core.wsgi:get_wsgi_application()", DJANGO_SETTINGS_MODULE="benchmarks.bare_api_settings") as bare,
     ):
 
-        def ask(port: int, requests: Iterator[bytes], every: float, seconds: float) -> list[float]:
-            each = [list(islice(requests, math.ceil(seconds / (every or LEAST)))) for _ in range(CONNECTIONS)]
+        def ask(port: int, requests: Sequence[Iterator[bytes]], every: float, seconds: float) -> list[float]:
+            each = [list(islice(of_one, math.ceil(seconds / (every or LEAST)))) for of_one in requests]
             return generator.submit(ask_all, port, each, every=every, seconds=seconds).result()
 
         ports = {"commit": site, "read": site, "bare": bare}
-        calls = {"commit": commits, "read": reads, "bare": plain}
         waits: dict[str, list[float]] = {name: [] for name in calls}
         figures: dict[str, float] = {}
         for name in calls:
@@ -81,6 +81,32 @@ def measure(seconds: float = 30) -> dict[str, float]:
 
 def _p99(waits: list[float]) -> float:
     return 1000 * sorted(waits)[int(len(waits) * 0.99)]
+
+
+def _platforms() -> list[Partner]:
+    """As many platforms as there are connections, each with a training and an equal share of the purchases."""
+    partners = [Partner(code=f"bench-{number}", name=f"Bench {number}", is_platform=True) for number in range(PARTNERS)]
+    Partner.objects.bulk_create(partners)
+    some = Training.objects.filter(seats=None)[0]
+    trainings = [
+        Training(
+            platform=partner,
+            provider_id=some.provider_id,
+            code="BENCH",
+            title=some.title,
+            mode=some.mode,
+            price=some.price,
+            valid_from=some.valid_from,
+            valid_until=some.valid_until,
+        )
+        for partner in partners
+    ]
+    Training.objects.bulk_create(trainings)
+    found = Purchase.objects.exclude(state=Purchase.State.CANCELLED).values_list("pk", flat=True)
+    ids = list(found[: PARTNERS * MOST_SOLD])
+    for number, training in enumerate(trainings):
+        Purchase.objects.filter(pk__in=ids[number::PARTNERS]).update(training=training, platform=training.platform_id)
+    return partners
 
 
 def _sign_key(partner: Partner) -> bytes:
