@@ -244,6 +244,7 @@ class Draw(models.Model):
                 condition=Q(drawn_at=None, seed=None, signature=None, selected=None)
                 | Q(
                     drawn_at__gte=F("committed_at"),
+                    committed_at__isnull=False,  # what compares with nothing is no "no" to a constraint
                     seed__isnull=False,
                     signature__isnull=False,
                     selected__isnull=False,
@@ -251,7 +252,8 @@ class Draw(models.Model):
                 ),
             ),
             models.CheckConstraint(
-                name="draw_published", condition=Q(published_at=None) | Q(published_at__gte=F("drawn_at"))
+                name="draw_published",
+                condition=Q(published_at=None) | Q(published_at__gte=F("drawn_at"), drawn_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="draw_annulled", condition=Q(annulled_at=None) | (Q(announced_at=None) & ~Q(annulled_because=""))

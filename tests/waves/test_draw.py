@@ -619,6 +619,16 @@ def test_a_draw_is_annulled_for_a_reason_and_stays_visible():
         cursor.execute("UPDATE waves_draw SET announced_at = now() WHERE id = %s", [draw.pk])
 
 
+@pytest.mark.parametrize(
+    "step", ["published_at = now()", "drawn_at = now(), seed = sha256('x'), signature = sha256('x'), selected = 0"]
+)
+def test_the_database_lets_no_step_come_without_the_one_before(step):
+    make_frozen(count=4)
+
+    with connection.cursor() as cursor, pytest.raises(IntegrityError), transaction.atomic():
+        cursor.execute(f"UPDATE waves_draw SET {step}")
+
+
 def done(act, by=None, at=AFTER):
     """The act, confirmed by somebody and carried out."""
     if by:
