@@ -65,7 +65,7 @@ def enqueue(
     attempts: int = 0,
     hint: bool = True,
 ) -> None:
-    """Put one parcel into a queue, in the caller's transaction; due after `wait` seconds.
+    """Put one parcel into a queue, in the caller's transaction; due after `wait` seconds, below 0: since so many.
 
     `subjects` are ids; `instants` (when each one's work counts as done; without: when it is done) and `notes` (anything
     that JSON can say, sealed at rest) run in parallel to them. Workers get a hint when the parcel falls due, unless `hint`
@@ -90,7 +90,7 @@ def enqueue(
             ],
         )
     if hint:
-        transaction.on_commit(lambda: send_hint(queue, after=wait))
+        transaction.on_commit(lambda: send_hint(queue, after=max(wait, 0)))
 
 
 def enqueue_items(queue: str, items: Sequence[Item], **options: Any) -> None:
