@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -144,18 +145,6 @@ def inclusion(quota: int, seats: Mapping[int, int], tickets: Mapping[int, int]) 
 def _of_rooms(cursor: CursorWrapper, draw_id: int) -> dict[int, int]:
     """How many tickets each room has, and none (0)."""
     cursor.execute("SELECT room, count(*) FROM waves_ticket WHERE draw_id = %s GROUP BY 1", [draw_id])
-    return dict(cursor.fetchall())
-
-
-def _taken_of_rooms(cursor: CursorWrapper, draw: Draw) -> dict[int, int]:
-    """How many of the tickets of each room, and of none (0), were taken, wherever: while the candidates are still at hand."""
-    cursor.execute(
-        """
-        SELECT candidate.room, count(*) FROM candidate JOIN waves_place place USING (rank)
-        WHERE place.draw_id = %s GROUP BY 1
-        """,
-        [draw.pk],
-    )
     return dict(cursor.fetchall())
 
 
@@ -329,11 +318,10 @@ def run(draw: Draw, *, signature: bytes, at: datetime) -> None:
         with _scratch() as order, connection.cursor() as cursor:
             cursor.execute("SET LOCAL work_mem = '512MB'")
             _put_in_order(cursor, draw, order)
-            draw.cut_offs = _take(cursor, draw)
+            taken = _take(cursor, draw)
             _count_anew(cursor, "waves_place")
-            draw.selected = sum(cut_off["taken"] for cut_off in draw.cut_offs)
-            taken = _taken_of_rooms(cursor, draw) if draw.rooms else {0: draw.selected}
-            draw.inclusion = [one | {"taken": taken.get(one["room"], 0)} for one in draw.inclusion]
+            draw.cut_offs, draw.selected = _cut_offs(cursor, draw), taken.total()
+            draw.inclusion = [one | {"taken": taken[one["room"]]} for one in draw.inclusion]
             cursor.execute("DROP TABLE candidate")
 
 
@@ -364,11 +352,19 @@ def _by_blocks(order: IO[bytes]) -> Iterator[list[bytes]]:
         yield lines
 
 
-def _take(cursor: CursorWrapper, draw: Draw) -> list[dict[str, Any]]:
-    """Take from the order, room by room and then among all, and write down who was taken; return the cut-offs."""
+def _take(cursor: CursorWrapper, draw: Draw) -> Counter[int]:
+    """Take from the order, room by room and then among all, and write down who was taken.
+
+    Return how many of the tickets of each room, and of none (0), were taken, wherever.
+    """
     ranks = min(_ranks_needed(cursor, draw), draw.tickets)
-    while not _took_enough(cursor, draw, ranks):
+    while (taken := _taken(cursor, draw, ranks)) is None:
         ranks = min(2 * ranks, draw.tickets)
+    return taken
+
+
+def _cut_offs(cursor: CursorWrapper, draw: Draw) -> list[dict[str, Any]]:
+    """Of each room, and of all (0): how many were taken, and the last of them."""
     cursor.execute(
         """
         SELECT cut_off.room, cut_off.taken, cut_off.rank, ticket.number FROM (
@@ -399,8 +395,8 @@ def _ranks_needed(cursor: CursorWrapper, draw: Draw) -> int:
     return int(1.1 * max([draw.quota, *needed])) + 10 * PLACES
 
 
-def _took_enough(cursor: CursorWrapper, draw: Draw, ranks: int) -> bool:
-    """Take from the first so many ranks; whether they were enough to fill all seats, or there are no more."""
+def _taken(cursor: CursorWrapper, draw: Draw, ranks: int) -> Counter[int] | None:
+    """Take from the first so many ranks, and count; None when there are more, and these did not fill all seats."""
     cursor.execute("DROP TABLE IF EXISTS candidate")
     cursor.execute("DELETE FROM waves_place WHERE draw_id = %s", [draw.pk])
     cursor.execute(
@@ -418,9 +414,9 @@ def _took_enough(cursor: CursorWrapper, draw: Draw, ranks: int) -> bool:
         {"draw": draw.pk, "ranks": ranks},
     )
     cursor.execute("ANALYZE candidate")
-    enough, taken = True, 0
+    enough, taken = True, Counter[int]()
     for room, seats in [(room["number"], room["seats"]) for room in draw.rooms] + [(0, None)]:
-        wanted = draw.quota - taken if seats is None else seats
+        wanted = draw.quota - taken.total() if seats is None else seats
         cursor.execute(
             f"""
             WITH free AS (
@@ -433,17 +429,21 @@ def _took_enough(cursor: CursorWrapper, draw: Draw, ranks: int) -> bool:
             ), of_households AS (
                 SELECT rank, before + coalesce(taken.people, 0) + row_number() OVER (PARTITION BY household ORDER BY rank) AS nth
                 FROM free LEFT JOIN taken USING (household) WHERE household IS NOT NULL
+            ), now_taken AS MATERIALIZED (
+                SELECT rank, position, registrant_id, room FROM free LEFT JOIN of_households USING (rank)
+                WHERE household IS NULL OR nth <= %(cap)s
+                ORDER BY rank LIMIT %(wanted)s
+            ), written AS (
+                INSERT INTO waves_place (draw_id, rank, position, registrant_id, room)
+                SELECT %(draw)s, rank, position, registrant_id, %(room)s FROM now_taken
             )
-            INSERT INTO waves_place (draw_id, rank, position, registrant_id, room)
-            SELECT %(draw)s, rank, position, registrant_id, %(room)s FROM free LEFT JOIN of_households USING (rank)
-            WHERE household IS NULL OR nth <= %(cap)s
-            ORDER BY rank LIMIT %(wanted)s
+            SELECT room, count(*) FROM now_taken GROUP BY 1
             """,
             {"draw": draw.pk, "room": room, "cap": draw.household_cap or NO_CAP, "wanted": wanted},
         )
-        taken += cursor.rowcount
-        enough = enough and cursor.rowcount == wanted
-    return enough or ranks == draw.tickets
+        taken += (found := Counter(dict(cursor.fetchall())))
+        enough = enough and found.total() == wanted
+    return taken if enough or ranks == draw.tickets else None
 
 
 # Publish, annul -------------------------------------------------------------------------------------------------------
