@@ -16,6 +16,7 @@ from itertools import cycle, islice
 from multiprocessing import get_context
 from statistics import median
 
+from django.db import connection, transaction
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, set_token_value
 
@@ -104,8 +105,10 @@ def _platforms() -> list[Partner]:
     Training.objects.bulk_create(trainings)
     found = Purchase.objects.exclude(state=Purchase.State.CANCELLED).values_list("pk", flat=True)
     ids = list(found[: PARTNERS * MOST_SOLD])
-    for number, training in enumerate(trainings):
-        Purchase.objects.filter(pk__in=ids[number::PARTNERS]).update(training=training, platform=training.platform_id)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # a purchase never changes its training
+        for number, training in enumerate(trainings):
+            Purchase.objects.filter(pk__in=ids[number::PARTNERS]).update(training=training, platform=training.platform_id)
     return partners
 
 
