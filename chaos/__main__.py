@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--people", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lease", type=float, default=35.0, help="seconds of a lease (default 35, as in production)")
+    parser.add_argument("--lease", type=float, default=30.0, help="seconds of a lease (default 30, as in production)")
     parser.add_argument("--only", choices=RUNS, help="only this run")
     parser.add_argument("--report", type=Path, default=BUILD / "chaos.json")
     options = parser.parse_args()

@@ -59,7 +59,7 @@ class JsonClient:
         key: str = "",
         connect_timeout: float = 2.0,
         total_timeout: float = 10.0,
-        patience: float = 20.0,
+        patience: float = 15.0,
         concurrency: int = 8,
         ca: str = "",
     ) -> None:

@@ -120,8 +120,8 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 #: A claim (see foundation/work.py) whose worker has not settled after this is given to another, in seconds. Longer than any
-#: batch of calls (30 s, see foundation/http.py), and with the sweep behind it less than a minute from a worker's death to its next.
-LEASE_SECONDS = env.float("LEASE_SECONDS", default=35.0)
+#: batch of calls (25 s, see foundation/http.py), and with the sweep behind it less than a minute from a worker's death to its next.
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
