@@ -9,7 +9,9 @@ import sys
 from prakerja.embedded.servers import EmbeddedError, Servers
 
 #: Commands that ask no database anything: no server is started for them.
-WITHOUT_DATABASE = {"help", "--help", "-h", "version", "--version", "makemessages", "compilemessages", "collectstatic"}
+WITHOUT_DATABASE = {
+    *("help", "--help", "-h", "version", "--version", "makemessages", "compilemessages", "collectstatic", "mockservices"),
+}
 
 
 def use_embedded_servers() -> None:

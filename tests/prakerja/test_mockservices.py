@@ -15,9 +15,10 @@ from tests.conftest import ROOT
 
 
 @contextmanager
-def running(*options: str) -> Iterator[str]:
+def running(*options: str, **environment: str) -> Iterator[str]:
     """The address at which the command says that it listens."""
-    with subprocess.Popen(command(*options), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as server:
+    env = ENVIRONMENT | environment
+    with subprocess.Popen(command(*options), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
             yield server.stdout.readline().strip()
@@ -38,6 +39,13 @@ def test_the_command_says_where_it_listens_and_needs_no_database():
         outcomes = [_outcome(gateway, str(n)) for n in range(20)]
 
     assert set(outcomes) == {Delivery.ACCEPTED, None}
+
+
+def test_of_its_own_accord_it_starts_no_database_either(tmp_path):
+    with running(DATABASE_URL="", PRAKERJA_STATE=str(tmp_path / "state")) as url:
+        assert requests.get(url + "/control.json", timeout=10).status_code == 200
+
+        assert not (tmp_path / "state" / "postgres").exists()
 
 
 def test_options_for_all_and_for_one_stand_where_they_belong(tmp_path):
