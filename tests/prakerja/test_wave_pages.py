@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from foundation.services import Unavailable
 from prakerja.templatetags.numbers import moment
 from registrations.models import Registrant, Wave
 from registrations.stages import DropOff, Stage
@@ -268,6 +269,33 @@ def test_what_says_nothing_is_refused_and_nothing_is_asked_for(office, told, say
 
     assert says in asked(office, **told, **SURE)
     assert not Act.objects.exists()
+
+
+class Unreachable:
+    """The mock's chain; but nobody answers."""
+
+    chain = BEACON.chain
+
+    def signature(self, round):
+        raise Unavailable("no way there")
+
+
+def test_a_round_that_is_entered_by_hand_draws_where_the_beacon_is_not_reached(office):
+    draw = make_committed(count=12, quota=5)
+    assert acts.reveal(beacon=Unreachable(), at=TOLD) == 0
+    assert "Signature of the round" in text_of(office.get(PAGE))
+
+    wrong = BEACON.signature(draw.round + 1).hex()
+    for signature in (wrong, BEACON.signature(draw.round).hex()):
+        assert asked(office, name="draw", signature=signature, **SURE) == "It is being done."
+        acts.carry_out_waiting(beacon=Unreachable(), at=TOLD)
+        draw.refresh_from_db()
+        if signature == wrong:
+            assert f"not the signature of round {draw.round}" in text_of(office.get(PAGE))
+            assert draw.drawn_at is None
+            acts.withdraw(Act.objects.get())
+
+    assert (draw.selected, draw.drawn_at) == (5, TOLD)
 
 
 def test_a_step_that_nobody_knows_does_nothing(office):

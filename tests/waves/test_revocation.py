@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import connection
 
+from foundation import pg
 from registrations import funnel, ladder
 from registrations.models import Registrant, Wave
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from tests.waves.cast import TOLD, Postbox, by_force, make_announced, make_published, make_staff, make_wave
-from waves import decrees, joining, naming, revocation, seats
+from waves import decrees, joining, naming, revocation, seats, tasks
 from waves.models import Called, Change, Decree, Notice, Recipient, RuleSet, SeatMove
 from waves.screening import NotNow
 
@@ -61,6 +62,21 @@ def test_a_warning_goes_out_7_3_and_1_days_before(before, kind):
     assert revocation.warn(at=END - before) == 0, "once"
 
     assert [notice.kind for notice in Notice.objects.filter(kind__startswith="days")] == ([kind] if kind else [])
+
+
+def test_the_tasks_warn_and_revoke_by_the_databases_clock():
+    make_announced(count=6, quota=3)
+    buy(1)
+    Decree.objects.update(buy_by=pg.now() + timedelta(days=2))
+
+    tasks.revoke()
+    tasks.warn()
+
+    assert Notice.objects.get(kind__startswith="days").kind == Kind.DAYS_3
+    assert not Recipient.objects.exclude(ended_at=None).exists()
+    Decree.objects.update(buy_by=pg.now())
+    tasks.revoke()
+    assert Recipient.objects.filter(ended_because=DropOff.REVOKED).count() == 2
 
 
 def test_a_decree_that_was_not_announced_in_earnest_lapses_without_a_word():
