@@ -194,7 +194,7 @@ def test_cells_of_the_release_before_are_kept_and_go_back():
             )
             assert cursor.fetchone() == (0, None)
     finally:
-        call_command("migrate", "registrations", verbosity=0)
+        call_command("migrate", verbosity=0)
 
     assert seen() == before
     assert funnel.recount().differences == []

@@ -153,7 +153,7 @@ def test_the_triggers_go_and_come_back():
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'trainings_%'")
         assert cursor.fetchone() == (0,)
-    call_command("migrate", "trainings", verbosity=0)
+    call_command("migrate", verbosity=0)
 
     assert accounts.recount() == []
 

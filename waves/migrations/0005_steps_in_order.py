@@ -5,7 +5,6 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registrations", "0009_less_to_index"),
         ("waves", "0004_decrees_stand"),
     ]
 
