@@ -52,7 +52,7 @@ def states(wave: Wave, draw: Draw | None, screened: Screening | None, now: datet
         return reached(state, at, (_people(act) if act and act.done_at else _("by itself")) if at else "")
 
     return [
-        reached(State.PLANNED, planned.at if planned else None, _name(planned) if planned else shipped),
+        Reached(State.PLANNED, planned.at if planned else None, _name(planned) if planned else shipped, is_past=True),
         reached(State.OPEN, wave.opens_at, _("by itself") if wave.opens_at else ""),
         reached(State.CLOSED, wave.closes_at, _("by itself") if wave.closes_at else ""),
         done(State.FROZEN, Name.FREEZE, draw.frozen_at if draw else None),

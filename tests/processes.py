@@ -31,6 +31,14 @@ def running(*arguments: str, log: Path, **environment: str) -> Iterator[subproce
         kill(process)
 
 
+def output_of(program: str, *arguments: str) -> str:
+    """What a Python program prints, run to its end in a process of its own."""
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill -9 a process that we started, and its children."""
     if process.poll() is None:

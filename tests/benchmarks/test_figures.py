@@ -1,13 +1,11 @@
 """What the benchmarks write down: every figure that is promised, and nothing that a part measured anew takes away."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks.__main__ import PROMISED, keep, ratios
-from tests.conftest import ROOT, project_environment
+from tests.processes import output_of
 
 WHOLE = dict.fromkeys(PROMISED, 1.0) | {"people": 1000}
 
@@ -59,17 +57,7 @@ def test_a_ratio_is_of_one_run():
 
 @pytest.mark.django_db(transaction=True)
 def test_growth_is_measured_of_however_few_people():
-    measured = subprocess.run(
-        [sys.executable, "-c", CHAIN],
-        cwd=ROOT,
-        env=project_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    figures = json.loads(output_of(CHAIN))
 
-    assert measured.returncode == 0, measured.stderr
-    figures = json.loads(measured.stdout)
     assert figures["smaller_people"] == 150
     assert ratios(figures) == {"growth_ratio": figures["pipeline_per_s"] / figures["smaller_pipeline_per_s"]}

@@ -3,8 +3,6 @@
 import csv
 import os
 import re
-import subprocess
-import sys
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from io import StringIO
@@ -24,9 +22,8 @@ from registrations.intake import SignUp
 from registrations.models import Education, Employment, PersonalData, Registrant, Sex, Wave
 from registrations.person import Person
 from registrations.regions import Province
-from tests.conftest import ROOT, project_environment
 from tests.people import make_person, make_registrant
-from tests.processes import running, wait_until
+from tests.processes import output_of, running, wait_until
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -483,16 +480,7 @@ else:
 
 def peak_of(path, *options):
     """The most memory (bytes) that an intake of this file has had."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(path), *options],
-        cwd=ROOT,
-        env=project_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return int(done.stdout)
+    return int(output_of(PEAK, str(path), *options))
 
 
 def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file):

@@ -104,6 +104,19 @@ def make_announced(count: int = 30, **options: Any) -> Draw:
     return draw
 
 
+def draw_and_announce(wave: Wave) -> Draw:
+    """All steps of a wave that is over, from the screening to the announcement."""
+    screening.screen(wave, at=AFTER)
+    draw = drawing.freeze(wave, at=AFTER)
+    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
+    run(draw)
+    drawing.publish(draw, at=AFTER + timedelta(hours=2))
+    naming.issue(draw, by="Denni", at=TOLD)
+    naming.announce(draw, at=TOLD)
+    draw.refresh_from_db()
+    return draw
+
+
 @contextmanager
 def by_force() -> Iterator[None]:
     """As a superuser may who switches the triggers off: nobody else gets at a decree that was issued."""

@@ -1,6 +1,6 @@
 """What many are told: each once, by mail and by SMS, in claimed batches."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,15 +10,13 @@ from foundation.services import Unavailable
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
 from tests.waves.cast import (
-    AFTER,
-    BEACON,
     TOLD,
     Postbox,
+    draw_and_announce,
     make_announced,
     make_applicants,
     make_published,
     make_wave,
-    run,
     share_household,
 )
 from tests.waves.test_screening import put_on_list
@@ -26,7 +24,7 @@ from verification.status import why
 from waves import draw as drawing
 from waves import joining, naming, notices
 from waves.models import ListKind, Notice, Place, Recipient, Ticket
-from waves.screening import NotNow, screen
+from waves.screening import NotNow
 
 pytestmark = pytest.mark.django_db
 
@@ -75,13 +73,7 @@ def test_who_could_not_take_part_is_told_all_reasons(postbox):
     make_applicants(wave, 5)
     put_on_list(ListKind.ASN, 1)
     put_on_list(ListKind.SOCIAL_AID, 1)
-    screen(wave, at=AFTER)
-    draw = drawing.freeze(wave, at=AFTER)
-    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
-    run(draw)
-    drawing.publish(draw, at=AFTER + timedelta(hours=2))
-    naming.issue(draw, by="Denni", at=TOLD)
-    naming.announce(draw, at=TOLD)
+    draw_and_announce(wave)
 
     postbox.empty()
 
@@ -95,15 +87,8 @@ def make_capped(postbox, *, count, quota, household, rooms=()):
     wave = make_wave(quota=quota, rule_set="2021-03", rooms=rooms)
     ids = make_applicants(wave, count)
     share_household(ids[:household])
-    screen(wave, at=AFTER)
-    draw = drawing.freeze(wave, at=AFTER)
-    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
-    run(draw)
-    drawing.publish(draw, at=AFTER + timedelta(hours=2))
-    naming.issue(draw, by="Denni", at=TOLD)
-    naming.announce(draw, at=TOLD)
+    draw = draw_and_announce(wave)
     postbox.empty()
-    draw.refresh_from_db()
     return draw, ids
 
 

@@ -6,8 +6,7 @@ import zxingcpp
 
 from registrations.models import Registrant, Sex
 from registrations.regions import Province
-from tests.waves.cast import make_applicants, make_wave
-from tests.waves.test_reserves import draw_and_announce
+from tests.waves.cast import draw_and_announce, make_applicants, make_wave
 from waves import decrees, pdf
 from waves.draw import vars_of
 from waves.models import Decree, Draw, Recipient

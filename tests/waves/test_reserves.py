@@ -8,19 +8,18 @@ from registrations import funnel
 from registrations.models import Registrant, Wave
 from registrations.stages import DropOff, Stage
 from tests.waves.cast import (
-    AFTER,
     BEACON,
     TOLD,
     Postbox,
     at_the_same_time,
+    draw_and_announce,
     make_announced,
     make_applicants,
     make_wave,
-    run,
     share_household,
 )
 from tests.waves.test_revocation import END, buy, revoke_all
-from waves import correction, decrees, joining, naming, reserves, revocation, seats
+from waves import correction, decrees, joining, reserves, revocation, seats
 from waves import draw as drawing
 from waves.draw import rank_of, ticket_of
 from waves.models import Called, Decree, OrderBlock, Place, Recipient, Ticket
@@ -130,18 +129,6 @@ def test_a_free_seat_of_a_room_goes_to_the_next_of_that_room():
     named = Called.objects.filter(outcome=Outcome.NAMED).order_by("rank")
     assert [row.registrant_id for row in named] == waiting[:2]
     assert {row.room for row in named} == {1}
-
-
-def draw_and_announce(wave):
-    screen(wave, at=AFTER)
-    draw = drawing.freeze(wave, at=AFTER)
-    drawing.commit(draw, chain=BEACON.chain, round=BEACON.chain.first_after(AFTER), at=AFTER)
-    run(draw)
-    drawing.publish(draw, at=AFTER + timedelta(hours=2))
-    naming.issue(draw, by="Denni", at=TOLD)
-    naming.announce(draw, at=TOLD)
-    draw.refresh_from_db()
-    return draw
 
 
 def test_when_nobody_is_in_reserve_the_seats_stay_free():
