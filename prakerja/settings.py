@@ -18,7 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 #: Everything that running leaves behind, outside production; ignored by git, forgotten by `make clean`.
-STATE_DIR = Path(env.str("PRAKERJA_STATE", default=str(BASE_DIR / ".state")))
+STATE_DIR = Path(env.str("PRAKERJA_STATE", default="") or BASE_DIR / ".state")
 
 PRODUCTION = env.bool("PRODUCTION", default=False)
 DEBUG = env.bool("DEBUG", default=False)
