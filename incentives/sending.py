@@ -1,8 +1,11 @@
 """Sending what was approved: noted before it is sent, sent once, and asked for whenever it is not known what became of it.
 
+Nothing is sent into an account of which its payer has said meanwhile that it is not fit: it is taken back before.
+
 What its payer has never heard of is sent again under the same reference, if its batch may still be sent: not when that was stopped, or
-changed after the approval, or when a payer's file has left something over. That the payer has not heard of it yet does not say that it
-never will, for the order may be under way: so it stays unknown until a day after it was sent, and has failed then.
+changed after the approval, when a payer's file has left something over, or when the account's gate was shut. That the payer has not
+heard of it yet does not say that it never will, for the order may be under way: so it stays unknown until a day after it was sent, and
+has failed then.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -93,6 +96,8 @@ class _Row(NamedTuple):
     payer: str
     digest: str
     sealed: memoryview
+    #: The account's, as its payer has told it last.
+    gate: int
 
     @property
     def key(self) -> Key:
@@ -110,14 +115,14 @@ def _noted(items: Iterable[Item], code: str, *, at: datetime) -> tuple[dict[Key,
         rows = _rows(ids, code)
         niks = _niks(row.registrant_id for row in rows)
         fresh = [row for row in rows if row.state == S.APPROVED]
-        whole, left_over = _whole(fresh), batching.left_over(row.obligation_id for row in fresh)
+        whole, hindered = _whole(fresh), _hindered(fresh)
         # Opened first: what does not open is not noted either.
-        new = _orders((row for row in whole if row.obligation_id not in left_over), niks)
+        new = _orders((row for row in whole if row.obligation_id not in hindered), niks)
         in_doubt = _orders((row for row in rows if row.state != S.APPROVED), niks)
         _note(list(new), at)
-        if left_over:
-            theirs = {id: held[id] for id in {id // ITEMS for id in left_over}}
-            batching.take_back([row.key for row in fresh if row.obligation_id in left_over], theirs, at=at)
+        if hindered:
+            theirs = {id: held[id] for id in {id // ITEMS for id in hindered}}
+            batching.take_back([row.key for row in fresh if row.obligation_id in hindered], theirs, at=at)
     return new, in_doubt
 
 
@@ -131,9 +136,9 @@ def _noted_again(unheard: Set[Key], code: str, *, at: datetime) -> dict[Key, Ord
     with transaction.atomic():
         held = hold(id // ITEMS for id in ids)
         rows = [row for row in _rows(ids, code) if row.key in unheard]
-        left_over = batching.left_over(ids)
+        hindered = _hindered(rows)
         orders = _orders(
-            (row for row in _whole(rows) if row.obligation_id not in left_over), _niks(row.registrant_id for row in rows)
+            (row for row in _whole(rows) if row.obligation_id not in hindered), _niks(row.registrant_id for row in rows)
         )
         _note_again(list(orders), at)
         stays = (row for row in rows if row.key not in orders)
@@ -152,6 +157,12 @@ def _whole(rows: Sequence[_Row]) -> list[_Row]:
 _CHANGED = "changed after it was approved"
 
 
+def _hindered(rows: Sequence[_Row]) -> set[int]:
+    """Those of the obligations that must not go out although they were approved, persons in hand: a payer's file has left something
+    over, or the account's gate was shut since. That there is another account by now is no hindrance."""
+    return batching.left_over(row.obligation_id for row in rows) | {row.obligation_id for row in rows if row.gate}
+
+
 def _rows(ids: Iterable[int], code: str) -> list[_Row]:
     """The last attempts of these obligations, if they are this payer's and not decided.
 
@@ -161,7 +172,8 @@ def _rows(ids: Iterable[int], code: str) -> list[_Row]:
         cursor.execute(
             """
             SELECT payout.obligation_id, payout.attempt, payout.state, payout.amount, payout.batch_id, payout.block,
-                   payout.sent_at, account.registrant_id, account.payer, encode(uuid_send(account.digest), 'hex'), account.sealed
+                   payout.sent_at, account.registrant_id, account.payer, encode(uuid_send(account.digest), 'hex'), account.sealed,
+                   account.gate
             FROM incentives_obligation obligation
             JOIN incentives_payout payout ON payout.obligation_id = obligation.id AND payout.attempt = obligation.attempt
             JOIN incentives_account account ON account.id = payout.account_id

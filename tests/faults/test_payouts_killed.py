@@ -1,22 +1,25 @@
-"""A thousand incentives, fifty attempts at each at once, senders killed all the time, a bank that cuts the line: each is paid once."""
+"""A thousand incentives, fifty attempts at each, a bank that cuts the line: each is paid once. Six senders do it, of whom one is
+killed every half a second, five times at least; or fifty at once."""
 
 import os
 import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from django.db.models import Max
 
 from foundation.models import SetAside, Work
 from foundation.work import enqueue
-from incentives import checking, figures, ledger, reconciliation, results
-from incentives.models import Obligation, Payout, State, number
+from incentives import batching, checking, figures, ledger, reconciliation, results, sending
+from incentives.models import Batch, Obligation, Payout, State, number
 from incentives.payers import queue
-from incentives.payout import Outcome
+from incentives.payout import HttpPayer, Order, Outcome
 from incentives.results import Result
 from partners import inbox
 from partners.models import Message
@@ -25,9 +28,24 @@ from registrations import funnel
 from registrations.models import Registrant
 from registrations.regions import WIB
 from registrations.stages import Stage
-from tests.incentives.cast import DAY, LATER, check, link, magic, make_batch, make_owed, plain, post_signed
+from tests.clock import pass_time
+from tests.incentives.cast import (
+    DAY,
+    LATER,
+    check,
+    clerk,
+    link,
+    magic,
+    make_batch,
+    make_owed,
+    make_payable,
+    plain,
+    post_signed,
+)
 from tests.partners.cast import make_partner
 from tests.processes import children_of, running, wait_until
+from tests.trainings.cast import in_threads
+from waves.screening import NotNow
 
 PEOPLE, ATTEMPTS, WORKERS = 1000, 50, 6
 #: Of a hundred people so many have an account of which something is special: docs/mocks.md.
@@ -43,9 +61,29 @@ def accounts(ids: list[int]) -> list[str]:
 
 
 def storm(ids: list[int], rng: random.Random) -> None:
-    """Everybody's first month waits for its payer fifty times more, each time in another order."""
+    """Everybody's first month waits for its payer fifty times, each time in another order."""
     for _ in range(ATTEMPTS - 1):
         enqueue(queue("bni"), rng.sample([number(id, 1) for id in ids], len(ids)))
+
+
+class Together(HttpPayer):
+    """It asks nothing before all the others have something to ask, too."""
+
+    def __init__(self, url: str, line: Barrier) -> None:
+        super().__init__(url)
+        self._first = [line]
+
+    def pay(self, orders: Sequence[Order]) -> list[Outcome]:
+        self._wait()
+        return super().pay(orders)
+
+    def outcomes(self, orders: Sequence[Order]) -> list[Outcome]:
+        self._wait()
+        return super().outcomes(orders)
+
+    def _wait(self) -> None:
+        if self._first:
+            self._first.pop().wait(60)
 
 
 def waiting():
@@ -139,3 +177,58 @@ def test_each_incentive_is_paid_once_whatever_is_killed_cut_off_doubled_or_given
     assert books[State.PAID].obligations == PEOPLE, "in the end everybody got theirs"
     assert Registrant.objects.filter(stage=Stage.INCENTIVE_RECEIVED).count() == PEOPLE
     assert Obligation.objects.aggregate(most=Max("attempt"))["most"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_who_send_the_same_at_once_pay_each_once():
+    ids, line = make_payable(200), Barrier(ATTEMPTS)
+    make_batch()
+    storm(ids, random.Random(13))
+
+    def send_one(payer):
+        return sending.send_batch("bni", payer=payer, size=len(ids), clock=lambda: LATER)
+
+    with serving(BAD) as server:
+        bank, url = server.services.bank, f"{server.url}/bni"
+
+        def send_all(number):
+            payer = Together(url, line)
+            # Whoever looks while another one takes a parcel finds none.
+            wait_until(lambda: send_one(payer), seconds=60, what="it has a parcel of its own")
+
+        in_threads(ATTEMPTS, send_all)
+        while waiting():
+            pass_time(60)
+            send_one(HttpPayer(url))
+        calls = server.summary()["services"]["payout"]["calls_by_ending"]
+
+    assert line.broken is False
+    assert calls["hung_up"] > 0, "paid, and the line cut"
+    assert Counter(line["reference"] for line in bank.payments() if line["credited"]) == Counter(
+        f"{number(id, 1)}-1" for id in ids
+    )
+    assert {(line["credited"], line["debited"]) for line in bank.payments()} == {(1, 0)}
+    assert Counter(Payout.objects.values_list("state", flat=True)) == {State.PAID: len(ids)}
+    assert ledger.recount() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_fifty_who_put_together_batches_at_once_no_two_have_the_same():
+    ids, maker = make_payable(200), clerk("maker")
+
+    def propose(number):
+        try:
+            return batching.propose("bni", by=maker, at=LATER, limit=3 * number + 3).payouts
+        except NotNow:
+            return 0
+
+    made = in_threads(ATTEMPTS, propose)
+    left = batching.ripe("bni", at=LATER).payouts
+
+    assert sum(made) + left == len(ids)
+    assert any(made)
+    assert Counter(Payout.objects.values_list("obligation_id", flat=True)) == Counter(
+        Obligation.objects.exclude(batch_id=None).values_list("pk", flat=True)
+    )
+    assert dict(Batch.objects.values_list("pk", "payouts")) == Counter(Payout.objects.values_list("batch_id", flat=True))
+    assert ledger.recount() == []

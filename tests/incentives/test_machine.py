@@ -34,7 +34,7 @@ from incentives.models import UNPAID, Account, AccountChange, Batch, Journal, Ob
 from incentives.numbers import digest_of
 from incentives.payers import PAYERS, check_queue, queue
 from incentives.payout import Outcome, Verdict
-from incentives.results import Result
+from incentives.results import Key, Result
 from incentives.terms import ITEMS, is_survey
 from registrations import ladder
 from registrations.models import PhoneOwner, Registrant
@@ -76,14 +76,22 @@ AS_CHANGED = {
 
 
 class FickleBank(Bank):
-    """Says of accounts what it is told to say."""
+    """Says of accounts what it is told to say, and notes what it is given for those whose gate is shut."""
 
     def __init__(self) -> None:
         super().__init__()
         self.verdicts: list[Verdict] = []
+        self.given_for_shut: list[int] = []
 
     def check(self, queries):
         return [self.verdicts[n % len(self.verdicts)] if self.verdicts else Verdict.FIT for n, _ in enumerate(queries)]
+
+    def pay(self, orders):
+        ids = [Key.read(order.reference).obligation_id for order in orders]
+        given = Payout.objects.filter(obligation_id__in=ids, state__in=(State.SENDING, State.UNKNOWN))
+        shut = Account.objects.filter(pk__in=given.values("account_id")).exclude(gate=Gate.NONE)
+        self.given_for_shut += shut.values_list("pk", flat=True)
+        return super().pay(orders)
 
 
 class Programme(Buying):
@@ -273,6 +281,12 @@ class Programme(Buying):
         self.banks[code].answer_next = answers
         sending.send_batch(code, payer=self.banks[code], size=10, clock=self.clock)
 
+    @rule(code=payers, place=st.integers(0, 6), verdict=st.sampled_from(WRONG), answers=answers)
+    def send_what_a_gate_was_shut_for_meanwhile(self, code, place, verdict, answers):
+        if self.linked and self._batch(code, 100, True):
+            self.tell_what_is_wrong_with_an_account(place, verdict)
+            self.send(code, answers)
+
     @precondition(lambda self: any(bank.credited for bank in self.banks.values()))
     @rule(code=payers, place=st.integers(0, 50), told=st.booleans())
     def reverse(self, code, place, told):
@@ -320,6 +334,10 @@ class Programme(Buying):
             "registrant_id", "takes_effect_at"
         )
         assert sorted(waiting) == sorted((id, due) for id, (_, due) in self.asked.items())
+
+    @invariant()
+    def nothing_is_given_to_a_payer_while_its_accounts_gate_is_shut(self):
+        assert [bank.given_for_shut for bank in self.banks.values()] == [[], []]
 
     @invariant()
     def an_incentive_is_paid_at_most_once(self):

@@ -30,6 +30,7 @@ from incentives.payers import check_queue
 from incentives.payout import MockPayer, Outcome, Verdict
 from incentives.results import Applied, Key, Result
 from incentives.surveys import Answer
+from incentives.terms import ITEMS
 from registrations import funnel
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
@@ -455,6 +456,49 @@ def test_the_database_refuses_what_would_lose_or_double_money(sql):
         cursor.execute(sql)
 
 
+WRONG = [Verdict.OF_ANOTHER, Verdict.INACTIVE, Verdict.NOT_UPGRADED, Verdict.PHONE_DIFFERS, Verdict.FULL]
+
+
+def tell(id, verdict, *, at=LATER):
+    assert checking.told([Told(str(account(id).pk), verdict)], payer="bni", at=at) == [checking.Heard.NOTED]
+
+
+@pytest.mark.parametrize("approved", [False, True], ids=["told before the approval", "told after it"])
+@pytest.mark.parametrize("verdict", WRONG)
+def test_what_its_payer_tells_is_not_fit_after_all_is_taken_back_before_it_is_sent_and_the_rest_is_paid(verdict, approved):
+    first, shut, last = make_payable(3)
+    bank, batch = Bank(), batching.propose("bni", by=clerk("maker"), at=LATER)
+    if not approved:
+        tell(shut, verdict)
+    batching.approve(batch, by=clerk("checker"), sha256=bytes(batch.sha256).hex(), at=LATER)
+    if approved:
+        tell(shut, verdict)
+
+    send(bank)
+    credited, taken_back, blocked, books = list(bank.credited), owed(shut), figures.blocked(), ledger.recount()
+    put_the_account_right(shut)
+    pay(bank, at=LATER + DAY)
+
+    assert credited == [payout(first).reference, payout(last).reference]
+    assert (taken_back.state, taken_back.gate, taken_back.batch_id) == (State.OPEN, verdict.gate, None)
+    assert blocked == [(verdict.gate, Actor.REGISTRANT, 1, 2_400_000, 4)]
+    assert books == []
+    assert (payout(shut).state, Batch.objects.get(pk=batch.pk).stopped) == (Payout.State.WITHDRAWN, "")
+    assert payout(shut, attempt=2).reference in bank.credited
+    assert {owed(id).state for id in (first, shut, last)} == {State.PAID}
+
+
+def test_another_account_is_no_shut_gate_for_what_is_in_a_batch():
+    [id] = make_payable()
+    before, bank = account(id).pk, Bank()
+    make_batch()
+
+    changing.change(id, "bri", "123456789012345", proof=lambda: True, at=LATER)
+    send(bank)
+
+    assert (payout(id).state, payout(id).account_id) == (State.PAID, before)
+
+
 # Trouble
 
 
@@ -574,7 +618,12 @@ def leave_it_over(batch):
     )
 
 
-@pytest.mark.parametrize("happens", [stop_it, change_it, leave_it_over])
+def shut_its_gate(batch):
+    [sent] = Payout.objects.filter(batch_id=batch.pk)
+    tell(sent.obligation_id // ITEMS, Verdict.INACTIVE)
+
+
+@pytest.mark.parametrize("happens", [stop_it, change_it, leave_it_over, shut_its_gate])
 def test_what_never_arrived_is_not_sent_again_when_it_may_not_be_sent_any_more(happens):
     [id] = make_payable()
     batch = make_batch()
@@ -610,13 +659,14 @@ def test_what_was_sent_again_is_lost_a_day_after_it_was_sent_last():
     assert (soon, owed(id).state) == (State.UNKNOWN, State.FAILED)
 
 
-def test_of_a_batch_that_was_stopped_what_has_arrived_is_followed_up():
+@pytest.mark.parametrize("happens", [stop_it, shut_its_gate])
+def test_what_has_arrived_is_followed_up_whatever_hinders_more_from_being_sent(happens):
     [id] = make_payable()
     batch, bank = make_batch(), Bank()
     bank.answer_next = [Outcome.UNKNOWN]
     send(bank)
 
-    batching.halt(batch, why="a doubt")
+    happens(batch)
     make_due()
     send(bank)
 
