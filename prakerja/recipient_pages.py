@@ -20,12 +20,11 @@ Name = Act.Name
 def context_of(draw: Draw) -> dict[str, Any]:
     """What a wave's page tells of a draw that has been decreed."""
     issued = list(draw.decrees.select_related("corrects"))
-    found, movers = seats.of(draw), wave_history.movers(draw)
+    movers = wave_history.movers(draw)
     later = Wave.objects.filter(number__gt=draw.wave_id).exclude(draws__in=Draw.objects.filter(annulled_at=None))
     return {
         "issued": issued,
-        "seats": found,
-        "living": found.named - found.revoked - found.removed,
+        "seats": seats.of(draw),
         "reserve": reserves.left(draw),
         "moves": [(move, movers.get(move.at, "")) for move in draw.moves.all()],
         "notices": Notice.objects.filter(decree__in=issued).select_related("decree"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from prakerja.templatetags.numbers import moment, number
 from registrations.models import Wave
-from waves.models import Act, Change, Draw, Screening
+from waves.models import Act, Change, Decree, Draw, Screening, SeatMove
 from waves.state import State
 
 Name = Act.Name
@@ -35,19 +35,20 @@ class Done(NamedTuple):
     at: datetime | None
 
 
-def states(wave: Wave, draw: Draw | None, screened: Screening | None, now: datetime) -> list[Reached]:
+def states(
+    wave: Wave, draw: Draw | None, decree: Decree | None, screened: Screening | None, acts: Sequence[Act], now: datetime
+) -> list[Reached]:
     """All states of the wave, in order."""
     planned = wave.changes.filter(field="opens_at").select_related("by").first()
     shipped = "" if planned or wave.opens_at is None else _("with the waves of 2020")
-    decree = draw.decrees.first() if draw else None
     attempt = draw.attempt if draw else wave.draws.count() + 1
-    asked = {act.name: act for act in wave.acts.filter(attempt=attempt).select_related("maker", "checker")}
+    asked = {act.name: act for act in acts if act.attempt == attempt}
     told = draw.announced_at if draw else screened.announced_at if screened else None
 
     def reached(state: State, at: datetime | None, who: str) -> Reached:
         return Reached(state, at, who, is_past=at is not None and at <= now)
 
-    def done(state: State, name: Name, at: datetime | None) -> Reached:
+    def taken(state: State, name: Name, at: datetime | None) -> Reached:
         act = asked.get(name)
         return reached(state, at, (_people(act) if act and act.done_at else _("by itself")) if at else "")
 
@@ -55,20 +56,18 @@ def states(wave: Wave, draw: Draw | None, screened: Screening | None, now: datet
         Reached(State.PLANNED, planned.at if planned else None, _name(planned) if planned else shipped, is_past=True),
         reached(State.OPEN, wave.opens_at, _("by itself") if wave.opens_at else ""),
         reached(State.CLOSED, wave.closes_at, _("by itself") if wave.closes_at else ""),
-        done(State.FROZEN, Name.FREEZE, draw.frozen_at if draw else None),
-        done(State.DRAWN, Name.DRAW, draw.drawn_at if draw else None),
-        done(State.DECREED, Name.DECREE, decree.at if decree else None),
-        done(State.ANNOUNCED, Name.ANNOUNCE, told),
+        taken(State.FROZEN, Name.FREEZE, draw.frozen_at if draw else None),
+        taken(State.DRAWN, Name.DRAW, draw.drawn_at if draw else None),
+        taken(State.DECREED, Name.DECREE, decree.at if decree else None),
+        taken(State.ANNOUNCED, Name.ANNOUNCE, told),
     ]
 
 
-def done(wave: Wave, draw: Draw | None, acts: Sequence[Act]) -> list[Done]:
+def done(wave: Wave, draw: Draw | None, decree: Decree | None, acts: Sequence[Act]) -> list[Done]:
     """All that was done, asked for or changed, the oldest first."""
-    # Seats that an earlier wave has given: two people of that wave's wanted it.
-    given = {act.done_at: act for act in _of_two().filter(name=Name.MOVE, details__to=wave.number)}
     found = [Done(_spoken(act), act.maker.get_username(), _checker(act), act.done_at) for act in acts]
-    found += [_changed(change, given.get(change.at)) for change in wave.changes.select_related("by")]
-    found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, acts)]
+    found += _changes(wave)
+    found += [Done(what, _("by itself"), "", at) for what, at in _unasked(draw, decree, acts)]
     return sorted(found, key=lambda one: one.at.timestamp() if one.at else inf)
 
 
@@ -94,7 +93,25 @@ def _name(change: Change) -> str:
     return change.by.get_username() if change.by else ""
 
 
-def _changed(change: Change, given: Act | None) -> Done:
+def _changes(wave: Wave) -> list[Done]:
+    """What was changed of the wave; where an earlier one has given it seats, with that wave, of which two people wanted it."""
+    asked = {
+        (act.wave_id, act.attempt, act.done_at): act for act in _of_two().filter(name=Name.MOVE, details__to=wave.number)
+    }
+    moves = list(SeatMove.objects.filter(to=wave).select_related("draw").defer("draw__subtrees"))
+    found = []
+    for change in wave.changes.select_related("by"):
+        # Both stand in the order in which they were made: so do those of one instant.
+        made = change.field, change.at, change.reason
+        move = next((move for move in moves if made == ("quota", move.at, move.reason)), None)
+        if move:
+            moves.remove(move)
+        act = asked.get((move.draw.wave_id, move.draw.attempt, move.at)) if move else None
+        found.append(_changed(change, move, act))
+    return found
+
+
+def _changed(change: Change, move: SeatMove | None, act: Act | None) -> Done:
     fields = {
         "opens_at": _("Opens"),
         "closes_at": _("Closes"),
@@ -103,9 +120,9 @@ def _changed(change: Change, given: Act | None) -> Done:
         "rooms": _("Set apart"),
     }
     what = f"{fields[change.field]}: {_written(change.before)} → {_written(change.after)}. {change.reason}"
-    if given and change.field == "quota":
-        what = _("%(change)s (from wave %(wave)s)") % {"change": what, "wave": given.wave_id}
-    return Done(what, _name(change), _checker(given) if given else "", change.at)
+    if move:
+        what = _("%(change)s (from wave %(wave)s)") % {"change": what, "wave": move.draw.wave_id}
+    return Done(what, _name(change), _checker(act) if act else "", change.at)
 
 
 def _written(value: str) -> str:
@@ -126,11 +143,10 @@ def _spoken(act: Act) -> str:
     return f"{what}. {told['reason']}" if told.get("reason") else what
 
 
-def _unasked(draw: Draw | None, acts: Sequence[Act]) -> list[tuple[str, datetime]]:
+def _unasked(draw: Draw | None, decree: Decree | None, acts: Sequence[Act]) -> list[tuple[str, datetime]]:
     """Steps of the draw that nobody asked for: the round came out, or a simulation went on by itself."""
     if draw is None:
         return []
-    decree = draw.decrees.first()
     steps = {
         Name.FREEZE: draw.frozen_at,
         Name.COMMIT: draw.committed_at,

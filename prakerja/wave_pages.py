@@ -213,7 +213,7 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
     context: dict[str, Any] = {
         "wave": wave,
         "state": found,
-        "states": wave_history.states(wave, draw, screened, now),
+        "states": wave_history.states(wave, draw, decree, screened, done, now),
         "plan": plan,
         "applications": _applications(wave),
         "screening": screened,
@@ -223,7 +223,7 @@ def _wave_page(request: HttpRequest, wave: Wave, typed: Mapping[str, str] | None
         "decree": decree,
         "annulled": Draw.objects.filter(wave=wave).exclude(annulled_at=None).defer("subtrees"),
         "waiting": waiting,
-        "done": wave_history.done(wave, draw, done),
+        "done": wave_history.done(wave, draw, decree, done),
         "pending": bool(waiting),
         "next": coming,
         "shown": _shown(preview.of(coming.name, wave, draw)) if coming else None,

@@ -5,7 +5,6 @@ takes two people, is the business of `waves.acts`.
 """
 
 import hashlib
-import json
 import os
 import tempfile
 from collections import Counter
@@ -37,6 +36,8 @@ LIST_HEADER = b"ticket,room,household,before\n"
 SMALL = 200_000
 #: No cap, where one is compared with.
 NO_CAP = 32767
+#: No ticket has a greater one.
+LAST_KEY = b"\xff" * 32
 
 #: A random number of 60 bits: the version's digit and the variant's of a random UUID are left out.
 _RANDOM = "('x' || translate(left(id::text, 13), '-', '') || right(id::text, 3))::bit(60)::bigint"
@@ -499,31 +500,35 @@ def kept_back(draw: Draw, ids: Sequence[int] | None = None) -> set[int]:
     """
     if draw.household_cap is None or draw.cut_offs is None:
         return set()
-    turns = {0: 0} | {cut_off["room"]: cut_off["rank"] for cut_off in draw.cut_offs}
-    if (draw.selected or 0) < draw.quota:  # everybody's turn came
-        turns = dict.fromkeys(turns, draw.tickets)
+    turns = _turns(draw)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT ticket.registrant_id FROM (
-                SELECT block * {PLACES} + nth AS rank, position
-                FROM waves_orderblock, unnest(positions) WITH ORDINALITY AS ordered (position, nth)
-                WHERE draw_id = %(draw)s AND block <= %(upto)s / {PLACES}
-            ) ordered
-            JOIN waves_ticket ticket USING (position)
-            WHERE ticket.draw_id = %(draw)s AND (%(all)s OR ticket.registrant_id = ANY (%(ids)s::bigint[]))
-              AND rank <= greatest((%(turns)s::jsonb ->> '0')::int, (%(turns)s::jsonb ->> ticket.room::text)::int)
-              AND NOT EXISTS (SELECT FROM waves_place place WHERE place.draw_id = %(draw)s AND place.rank = ordered.rank)
+            SELECT registrant_id FROM waves_ticket ticket
+            WHERE draw_id = %(draw)s AND household IS NOT NULL {"" if ids is None else "AND registrant_id = ANY (%(ids)s::bigint[])"}
+              AND EXISTS (
+                  SELECT FROM unnest(%(rooms)s::int[], %(keys)s::bytea[]) AS turn (room, key)
+                  WHERE turn.room IN (0, ticket.room) AND sha256(%(seed)s || int8send(number)) <= turn.key)
+              AND NOT EXISTS (SELECT FROM waves_place place WHERE place.draw_id = %(draw)s AND place.position = ticket.position)
             """,
             {
                 "draw": draw.pk,
-                "upto": max(turns.values()),
-                "turns": json.dumps(turns),
-                "all": ids is None,
                 "ids": array(ids or ()),
+                "rooms": list(turns),
+                "keys": list(turns.values()),
+                "seed": bytes(draw.seed or b""),
             },
         )
         return {id for (id,) in cursor.fetchall()}
+
+
+def _turns(draw: Draw) -> dict[int, bytes]:
+    """Of each room, and of all (0): the key of the last ticket whose turn came. Where seats were left over, everybody's came."""
+    cut_offs = draw.cut_offs or []
+    turns = {cut_off["room"]: key_of(bytes(draw.seed or b""), int(cut_off["ticket"], 16)) for cut_off in cut_offs}
+    taken = {cut_off["room"]: cut_off["taken"] for cut_off in cut_offs}
+    turns |= {room["number"]: LAST_KEY for room in draw.rooms if taken.get(room["number"], 0) < room["seats"]}
+    return turns | ({0: LAST_KEY} if (draw.selected or 0) < draw.quota else {})
 
 
 # One ticket -----------------------------------------------------------------------------------------------------------

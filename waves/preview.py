@@ -65,7 +65,7 @@ def of(name: Name, wave: Wave, draw: Draw | None, details: Mapping[str, Any] | N
     if name in AFTERWARDS:
         found = seats.of(draw)
         numbers = {
-            "recipients": found.named - found.revoked - found.removed,
+            "recipients": found.living,
             "revoked": found.undecreed,
             "free": found.free,
             "reserve": reserves.left(draw),

@@ -39,10 +39,10 @@ class Tampered(Exception):
     """What the database holds is not what was frozen and drawn."""
 
 
-def are_written(draw: Draw) -> bool:
-    """Whether all files of the published draw lie where the web serves them from, as they must be by now."""
+def are_written(draw: Draw, sums: bytes) -> bool:
+    """Whether all files of the published draw, with these `sums`, lie where the web serves them from."""
     path = file(draw, SUMS)
-    return path.exists() and path.read_bytes() == sums(draw)
+    return path.exists() and path.read_bytes() == sums
 
 
 def write_missing() -> None:
@@ -51,13 +51,26 @@ def write_missing() -> None:
     Those of a draw that was tampered with are left out, or as they were; the log says so, each time.
     """
     for draw in Draw.objects.exclude(published_at=None):
-        if not are_written(draw):
+        if not are_written(draw, sums(draw)):
+            folder = file(draw, SUMS).parent
             try:
-                if file(draw, SUMS).exists() and not draw.annulled_at:  # nothing else changes what was published
-                    raise Tampered(SUMS)
-                write(draw, file(draw, SUMS).parent)
+                if file(draw, SUMS).exists():
+                    _write_annulment(draw, folder)
+                else:
+                    write(draw, folder)
             except Tampered as found:
                 log.error("draw %s of wave %s: %s is not what was frozen and drawn", draw.attempt, draw.wave_id, found)
+
+
+def _write_annulment(draw: Draw, folder: Path) -> None:
+    """Say in the published files that the draw was annulled; nothing else changes them. Raises `Tampered`."""
+    path, told = folder / "draw.json", as_json(draw)
+    # As it is told already: killed before the hashes followed.
+    published = path.exists() and path.read_bytes() in (_json(told), _json(told | {"annulled": None}))
+    if not (draw.annulled_at and published):
+        raise Tampered(SUMS)
+    _put(path, lambda file: file.write(_json(told)))
+    _put(folder / SUMS, lambda file: file.write(sums(draw)))
 
 
 def write(draw: Draw, folder: Path) -> list[Path]:
@@ -74,7 +87,7 @@ def write(draw: Draw, folder: Path) -> list[Path]:
     if draw.result_sha256 is None:
         draw.result_sha256 = result
         draw.save(update_fields=["result_sha256"])
-    _put(folder / "draw.json", lambda file: file.write(_json(draw)))
+    _put(folder / "draw.json", lambda file: file.write(_json(as_json(draw))))
     _put(folder / SUMS, lambda file: file.write(sums(draw)))
     return [folder / name for name in FILES]
 
@@ -83,12 +96,12 @@ def sums(draw: Draw) -> bytes:
     """`SHA256SUMS` of the published draw; empty until the result's hash is noted."""
     if draw.result_sha256 is None:
         return b""
-    hashes = bytes(draw.list_sha256), bytes(draw.result_sha256), hashlib.sha256(_json(draw)).digest()
+    hashes = bytes(draw.list_sha256), bytes(draw.result_sha256), hashlib.sha256(_json(as_json(draw))).digest()
     return "".join(f"{sha256.hex()}  {name}\n" for sha256, name in zip(hashes, FILES, strict=False)).encode()
 
 
-def _json(draw: Draw) -> bytes:
-    return (json.dumps(as_json(draw), indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+def _json(told: dict[str, Any]) -> bytes:
+    return (json.dumps(told, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def _put(path: Path, fill: Callable[[IO[bytes]], object], *, expected: bytes | memoryview | None = None) -> bytes:

@@ -31,9 +31,14 @@ class Seats(NamedTuple):
     package: int
 
     @property
+    def living(self) -> int:
+        """Recipients now."""
+        return self.named - self.revoked - self.removed
+
+    @property
     def free(self) -> int:
         """To be given to reserves, or to a later wave."""
-        return self.quota - (self.named - self.revoked - self.removed) - self.undecreed - self.moved
+        return self.quota - self.living - self.undecreed - self.moved
 
     @property
     def returned(self) -> int:

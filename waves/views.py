@@ -37,12 +37,13 @@ def draw_page(request: HttpRequest, wave: int, attempt: int | None = None) -> Ht
         "asked": asked,
     }
     if draw:
+        sums = publishing.sums(draw)
         context |= {
             "told": publishing.as_json(draw),
             "round_at": drawing.chain_of(draw).at(draw.round) if draw.round else None,
             "chances": drawing.chances(draw),
-            "files": publishing.FILES if draw.published_at and publishing.are_written(draw) else (),
-            "sums_sha256": hashlib.sha256(publishing.sums(draw)).hexdigest(),
+            "files": publishing.FILES if sums and publishing.are_written(draw, sums) else (),
+            "sums_sha256": hashlib.sha256(sums).hexdigest(),
             "found": _found(draw, asked) if asked else None,
             "decrees": draw.decrees.all(),
             "called": reserves.summary(draw),

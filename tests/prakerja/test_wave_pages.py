@@ -33,11 +33,12 @@ from tests.waves.cast import (
     make_wave,
     put_the_databases_clock_on,
 )
+from tests.waves.test_decrees import drawn_in_wave_2
 from tests.waves.test_pages import text_of
 from tests.waves.test_reserves import make_free
 from tests.waves.test_revocation import buy, revoke_all
 from tests.waves.test_screening import put_on_list
-from waves import acts, naming, planning, preview, programme, screening, seats
+from waves import acts, naming, planning, preview, programme, rules, screening, seats
 from waves import draw as drawing
 from waves.models import Act, Change, Decree, Draw, ListCopy, ListKind, Plan, Recipient, RuleSet
 
@@ -125,6 +126,18 @@ def test_the_page_tells_why_people_are_not_eligible_and_which_lists_decided(offi
     assert "Civil servants (ASN): BKN, April 1, 2020, 2 ·" in decided
     assert "Workers with priority" not in decided
     assert "Workers with priority: BKN, April 1, 2020, 1 ·" in set_apart
+
+
+def test_each_rule_in_force_stands_there_with_its_article(office, english):
+    make_wave(rule_set="2021-03")
+
+    page = text_of(office.get(PAGE)).partition("Rules in force")[2]
+
+    assert "Rule set 2021-03 In force from March 25, 2021 " in page
+    codes = RuleSet.objects.get(name="2021-03").rules
+    assert len(codes) > 5
+    for code in codes:
+        assert f"{rules.RULES[code].says} {rules.RULES[code].source}" in page
 
 
 def test_other_rules_are_tried_out_on_the_page_and_nothing_is_changed(office, english):
@@ -600,6 +613,25 @@ def test_seats_given_to_a_later_wave_stand_on_both_pages_with_both_people(office
     assert f"Seats given to wave 2 3, {instant}, ani, budi: Revoked seats" in earlier
     assert f"Give seats to a later wave: 3 → Wave 2. Revoked seats ani budi {instant}" in earlier
     assert f"Seats: 100 → 103. Revoked seats (from wave 1) ani budi {instant}" in later
+
+
+def test_seats_that_two_waves_give_to_one_at_the_same_instant_are_told_apart(office, english):
+    make_announced(count=4, quota=7)
+    of_2 = drawn_in_wave_2(quota=8)
+    naming.issue(of_2, by="Denni", at=TOLD)
+    naming.announce(of_2, at=TOLD)
+    make_wave(3, quota=100)
+    for number, count, checker in ((1, 3, "budi"), (2, 2, "citra")):
+        act = acts.ask(
+            Wave.objects.get(pk=number), Act.Name.MOVE, by=User.objects.first(), seats=count, to=3, reason="Revoked seats"
+        )
+        acts.confirm(act, by=User.objects.create_user(checker, is_staff=True))
+
+    assert acts.carry_out_waiting(beacon=BEACON, at=TOLD + timedelta(days=40)) == 2
+
+    page = text_of(office.get("/pmo/gelombang/3/"))
+    assert "Seats: 100 → 103. Revoked seats (from wave 1) ani budi" in page
+    assert "Seats: 103 → 105. Revoked seats (from wave 2) ani citra" in page
 
 
 def still_open():

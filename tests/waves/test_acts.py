@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from registrations.models import Wave
@@ -41,6 +42,12 @@ def closed(number):
 def refusal_of(act):
     act.refresh_from_db()
     return act.refused
+
+
+def test_beat_has_the_waves_work_done():
+    scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+
+    assert scheduled >= {task.name for task in (tasks.carry_out, tasks.write_draws, tasks.warn, tasks.revoke)}
 
 
 class Failing:

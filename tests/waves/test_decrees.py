@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -20,6 +20,7 @@ from foundation.sealing import seal
 from prakerja.simulation import drive
 from registrations import funnel, ladder
 from registrations.models import PersonalData, Registrant
+from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from tests.conftest import ROOT
 from tests.waves.cast import (
@@ -35,9 +36,9 @@ from tests.waves.cast import (
     run,
 )
 from tests.waves.test_screening import put_on_list
-from waves import acts, cards, decrees, joining, mine, naming, seats
+from waves import acts, cards, decrees, joining, mine, naming, programme, seats
 from waves import draw as drawing
-from waves.models import Act, Decree, DecreeBlock, Draw, ListKind, Place, Recipient
+from waves.models import Act, Decree, DecreeBlock, Draw, ListKind, Place, Recipient, RuleSet
 from waves.screening import NotNow, screen
 from waves.state import State
 from waves.state import of as state_of
@@ -393,8 +394,8 @@ def test_decrees_of_a_year_are_numbered_without_a_gap_and_one_names_each_draw():
         Decree.objects.filter(number=2).update(number=1)
 
 
-def drawn_in_wave_2():
-    wave = make_wave(2, quota=3)
+def drawn_in_wave_2(*, quota=3):
+    wave = make_wave(2, quota=quota)
     make_applicants(wave, 6, first=500)
     later = wave.closes_at + timedelta(hours=1)
     screen(wave, at=later)
@@ -403,6 +404,31 @@ def drawn_in_wave_2():
     drawing.run(draw, signature=BEACON.signature(draw.round), at=later + timedelta(hours=1))
     drawing.publish(draw, at=later + timedelta(hours=2))
     return draw
+
+
+def test_decrees_are_numbered_anew_from_the_first_minute_of_a_year_in_jakarta():
+    midnight = datetime(2021, 1, 1, tzinfo=WIB).astimezone(UTC)
+
+    old = naming.issue(make_published(count=8, quota=2), by="Denni", at=midnight - timedelta(minutes=1))
+    new = naming.issue(drawn_in_wave_2(), by="Denni", at=midnight)
+
+    assert [(decree.number, decree.year) for decree in (old, new)] == [(1, 2020), (1, 2021)]
+    assert "\nnumber 1/2020\n" in old.statement
+    assert "\ndate 2020-12-31\n" in old.statement
+    assert "\nnumber 1/2021\n" in new.statement
+    assert "\ndate 2021-01-01\n" in new.statement
+    assert f"\nprevious {hashlib.sha256(old.statement.encode()).hexdigest()}\n" in new.statement, "the chain goes on"
+    assert [decrees.faults(decree) for decree in (old, new)] == [[], []]
+
+
+def test_the_days_to_buy_are_those_of_the_waves_rules():
+    programme.load_rule_sets()
+    of_2020 = RuleSet.objects.values().get(name="2020-04")
+    RuleSet.objects.create(**of_2020 | {"name": "ten days", "days_to_buy": 10})
+
+    make_announced(count=4, quota=2, rule_set="ten days")
+
+    assert Decree.objects.get().buy_by == datetime(2020, 4, 27, tzinfo=WIB), "told on 16 April: until the end of the 26th"
 
 
 def test_a_draw_that_is_not_published_or_was_annulled_is_not_decreed():

@@ -9,6 +9,7 @@ from foundation.models import ServiceState, Work
 from foundation.services import Unavailable
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.plans import rows_read
 from tests.waves.cast import (
     TOLD,
     Postbox,
@@ -59,6 +60,7 @@ def test_the_selected_are_told_by_mail_and_sms_and_the_others_by_mail(postbox):
     of_winner = next(mail for mail in postbox.mails if addressed([mail])[0] in recipients())
     assert of_winner.subject == "Anda terpilih di gelombang 1 Kartu Prakerja"
     assert "paling lambat 16 Mei 2020" in of_winner.text, "30 days after 16 April"
+    assert all("gelombang 1." in sms.text and "16 Mei 2020" in sms.text for sms in postbox.texts)
     of_loser = next(mail for mail in postbox.mails if addressed([mail])[0] not in recipients())
     assert "Kursinya lebih sedikit daripada" in of_loser.text
     assert "gelombang berikutnya dengan satu klik" in of_loser.text
@@ -120,6 +122,31 @@ def test_only_whose_turn_had_come_was_kept_back(postbox, rooms):
     told = set(Registrant.objects.filter(drop_off=DropOff.HOUSEHOLD_FULL).values_list("pk", flat=True))
     assert told == kept_back
     assert Registrant.objects.filter(drop_off=DropOff.NOT_DRAWN).count() == 20 - 6 - len(told)
+
+
+def test_in_a_room_with_seats_left_over_everybodys_turn_had_come(postbox):
+    wave = make_wave(quota=4, rule_set="2021-03", rooms=[{"name": "Papua", "seats": 3, "province": 91}])
+    make_applicants(wave, 30)
+    papuans = make_applicants(wave, 4, first=600, province=91)
+    share_household(papuans)
+    draw = draw_and_announce(wave)
+    postbox.empty()
+
+    assert [(cut_off["room"], cut_off["taken"]) for cut_off in draw.cut_offs] == [(0, 2), (1, 2)]
+    told = set(Registrant.objects.filter(drop_off=DropOff.HOUSEHOLD_FULL).values_list("pk", flat=True))
+    assert told == set(papuans) - recipients()
+    assert len(told) == 2
+    assert sum("Jumlah penerima dalam" in mail.text for mail in postbox.mails) == 2
+
+
+def test_whether_somebody_was_kept_back_is_told_without_the_order_of_all(postbox):
+    draw, ids = make_capped(postbox, count=6, quota=5, household=4)
+    before = rows_read("waves_orderblock")
+
+    assert drawing.kept_back(draw, ids) == set(ids[:4]) - recipients()
+    assert drawing.kept_back(draw, ids[4:]) == set()
+
+    assert rows_read("waves_orderblock") == before
 
 
 def test_nobody_is_told_twice_whatever_is_run_twice(postbox):

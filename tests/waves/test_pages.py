@@ -1,6 +1,7 @@
 """What anybody sees of a draw and of decrees, and what registrants see of their own."""
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 
@@ -127,6 +128,33 @@ def test_an_annulled_draw_stays_visible_with_its_reason(reader):
     old = reader.get("/undian/1/1/")
     assert bytes(draw.root).hex() in old.content.decode()
     assert bytes(again.root).hex() not in old.content.decode()
+
+
+def test_after_the_freeze_and_after_the_commitment_all_that_was_fixed_is_told(reader):
+    draw = make_frozen(count=8, quota=3)
+    fixed = [bytes(draw.list_sha256).hex(), bytes(draw.root).hex(), drawing.terms_of(draw).hex()]
+
+    page, told = both(reader)
+
+    assert "Tickets 8 " in page
+    assert all(sha256 in page for sha256 in fixed)
+    assert [told["tickets"], told["list_sha256"], told["root"], told["terms"]] == [8, *fixed]
+    assert (told["commitment"], told["beacon"]) == (None, None)
+
+    drawing.commit(draw, chain=QUICKNET, round=10**9, at=AFTER)
+    draw.refresh_from_db()
+    page, told = both(reader)
+
+    secret, commitment = drawing.secret_of(draw), bytes(draw.commitment).hex()
+    assert commitment == hashlib.sha256(b"prakerja-draw-1 commitment" + secret).hexdigest()
+    assert f"Commitment to the secret {commitment} Beacon drand {QUICKNET.chain} Round 1000000000, " in page
+    assert (told["commitment"], told["beacon"]["chain"], told["beacon"]["round"]) == (commitment, QUICKNET.chain, 10**9)
+    assert secret.hex() not in page + json.dumps(told)
+
+
+def both(reader):
+    """What is told of the draw of wave 1: the page's text, and the JSON."""
+    return text_of(reader.get("/undian/1/")), reader.get("/undian/1/1/draw.json").json()
 
 
 def test_nothing_secret_is_told_before_its_time(reader):

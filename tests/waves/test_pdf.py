@@ -1,15 +1,17 @@
 """What a decree on paper says, read as whoever holds it reads it."""
 
+from datetime import timedelta
+
 import pypdfium2
 import pytest
 import zxingcpp
 
 from registrations.models import Registrant, Sex
 from registrations.regions import Province
-from tests.waves.cast import draw_and_announce, make_applicants, make_wave
-from waves import decrees, pdf
+from tests.waves.cast import TOLD, draw_and_announce, make_applicants, make_wave
+from waves import correction, decrees, pdf
 from waves.draw import vars_of
-from waves.models import Decree, Draw, Recipient
+from waves.models import Decree, Draw, Recipient, Ticket
 from waves.randomness import QUICKNET
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +42,24 @@ def test_it_tells_how_many_are_named_by_province_and_sex():
     assert "6 orang di 2 provinsi" in text
     assert "Provinsi Laki-laki Perempuan" in text
     assert "Aceh 1 0 1 Jawa Barat 2 3 5 Semua provinsi 3 3 6" in text
+
+
+def test_it_has_number_subject_day_and_signer():
+    text = text_of(opened(make_decree()))
+
+    assert "SURAT KEPUTUSAN NOMOR 1/2020 tentang penerima gelombang 1" in text
+    assert "Jakarta, 16 April 2020 Denni" in text
+
+
+def test_a_correction_names_the_decree_that_it_corrects():
+    decree = make_decree()
+    ticket = Ticket.objects.first()
+    changes = correction.read(f"-; {ticket.number:015x}; an ASN since March")
+
+    text = text_of(opened(correction.issue(decree.draw.wave, changes, by="Purwanto", at=TOLD + timedelta(days=1))))
+
+    assert "SURAT KEPUTUSAN NOMOR 2/2020 tentang perbaikan SK 1/2020 tentang gelombang 1" in text
+    assert "Jakarta, 17 April 2020 Purwanto" in text
 
 
 def test_it_has_the_hash_of_its_list_as_text_and_as_a_qr_code_and_its_signature():

@@ -58,6 +58,10 @@ def make_manifold(count=120):
     return draw
 
 
+def are_written(draw):
+    return publishing.are_written(draw, publishing.sums(draw))
+
+
 @pytest.mark.parametrize("make", [lambda: make_published(count=50), make_manifold, lambda: make_published(count=1, quota=9)])
 def test_a_stranger_runs_a_published_draw_again(make, tmp_path):
     draw = make()
@@ -184,18 +188,45 @@ def test_the_files_of_a_draw_that_was_tampered_with_do_not_keep_back_those_of_ot
     assert "draw 1 of wave 1: tickets.csv is not what was frozen" in caplog.text
 
 
-def test_what_has_been_published_does_not_follow_a_change_in_the_database(tmp_path, settings, caplog):
+def annul(draw):
+    drawing.annul(draw, reason="The list of officials was the wrong one.", at=AFTER + timedelta(hours=3))
+
+
+def written(draw):
+    """Each file of the draw as it lies there: one that is written anew is another, though it has the same bytes."""
+    return {
+        name: (publishing.file(draw, name).read_bytes(), publishing.file(draw, name).stat().st_ino)
+        for name in publishing.FILES
+    }
+
+
+@pytest.mark.parametrize(
+    ("was_annulled", "change"),
+    [
+        (None, {"frozen_at": AFTER - timedelta(minutes=1)}),
+        (True, {"annulled_because": "It did not fit."}),
+        (True, {"frozen_at": AFTER - timedelta(minutes=1)}),
+        (True, {"annulled_at": None, "annulled_because": ""}),
+        (False, {"frozen_at": AFTER - timedelta(minutes=1)}),
+    ],
+    ids=["published", "reason", "annulled", "annulment withdrawn", "annulled since"],
+)
+def test_what_has_been_published_does_not_follow_a_change_in_the_database(tmp_path, settings, caplog, was_annulled, change):
     settings.PUBLISHED = tmp_path
     draw = make_published(count=5)
+    if was_annulled:
+        annul(draw)
     publishing.write_missing()
-    before = {name: publishing.file(draw, name).read_bytes() for name in publishing.FILES}
-    Draw.objects.update(frozen_at=AFTER - timedelta(minutes=1))
+    before = written(draw)
+    if was_annulled is False:
+        annul(draw)
+    Draw.objects.update(**change)
 
     publishing.write_missing()
 
-    assert {name: publishing.file(draw, name).read_bytes() for name in publishing.FILES} == before
+    assert written(draw) == before
     assert "draw 1 of wave 1: SHA256SUMS is not what was frozen and drawn" in caplog.text
-    assert not publishing.are_written(Draw.objects.get()), "and they are not offered as the draw's"
+    assert not are_written(Draw.objects.get()), "and they are not offered as the draw's"
 
 
 def test_a_drawn_draw_that_is_annulled_before_it_was_published_is_published_by_that(tmp_path, settings):
@@ -241,10 +272,12 @@ def test_the_files_of_a_draw_that_is_annulled_say_so(tmp_path, settings):
     settings.PUBLISHED = tmp_path
     draw = make_published(count=5)
     publishing.write_missing()
+    before = written(draw)
 
-    drawing.annul(draw, reason="The list of officials was the wrong one.", at=AFTER + timedelta(hours=3))
+    annul(draw)
     publishing.write_missing()
 
+    assert {name for name, file in written(draw).items() if file != before[name]} == {"draw.json", "SHA256SUMS"}
     told = json.loads(publishing.file(draw, "draw.json").read_text())
     assert told["annulled"]["reason"] == "The list of officials was the wrong one."
     assert check(publishing.file(draw, "draw.json").parent).returncode == 0, "and the draw can still be run again"
@@ -255,14 +288,14 @@ def test_files_that_a_crash_has_left_half_done_are_written_anew(tmp_path, settin
     settings.PUBLISHED = tmp_path
     draw = make_published(count=5)
     publishing.write_missing()
-    drawing.annul(draw, reason="The list of officials was the wrong one.", at=AFTER + timedelta(hours=3))
+    annul(draw)
     before = (publishing.file(draw, "SHA256SUMS")).read_bytes()
     publishing.write_missing()
     # Killed between the two: one is the new one, the other not.
     publishing.file(draw, "SHA256SUMS").write_bytes(before) if name == "draw.json" else publishing.file(draw, name).unlink()
 
-    assert not publishing.are_written(draw)
+    assert not are_written(draw)
     publishing.write_missing()
 
-    assert publishing.are_written(draw)
+    assert are_written(draw)
     assert check(publishing.file(draw, name).parent).returncode == 0
