@@ -10,7 +10,15 @@ from prakerja.embedded.servers import EmbeddedError, Servers
 
 #: Commands that ask no database anything: no server is started for them.
 WITHOUT_DATABASE = {
-    *("help", "--help", "-h", "version", "--version", "makemessages", "compilemessages", "collectstatic", "mockservices"),
+    "help",
+    "--help",
+    "-h",
+    "version",
+    "--version",
+    "makemessages",
+    "compilemessages",
+    "collectstatic",
+    "mockservices",
 }
 
 

@@ -1,7 +1,5 @@
 """(a) The whole chain, from sign-up to verified phone, as `manage.py simulate` runs it: sealing and mock services included."""
 
-from django.db import connection
-
 from benchmarks.clock import Watched, seconds, watched
 from prakerja.simulation import programme
 from prakerja.simulation.population import Population
@@ -34,9 +32,3 @@ def measure(people: int) -> dict[str, float]:
 def simulate(people: int) -> Watched:
     """The command, from its start to its report."""
     return watched("simulate", "--registrants", str(people), "--reset", "--seed", "1", "--without-draws")
-
-
-def settle() -> None:
-    """Leave nothing for the next part to pay for."""
-    with connection.cursor() as cursor:
-        cursor.execute("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""How long something takes, and how much memory."""
+"""How long something takes, and how much memory and room."""
 
 import os
 import signal
@@ -9,11 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from django.db import connection
+
 
 def seconds(act: Callable[[], object]) -> float:
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
+
+
+def room() -> int:
+    """Bytes of the database, everything in it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return int(cursor.fetchone()[0])
+
+
+def checkpoint() -> None:
+    """Nothing that was done before is left to be written out beside what is measured."""
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
 
 
 class Watched(NamedTuple):

@@ -18,6 +18,7 @@ from pathlib import Path
 import django
 from django.db import connection
 
+from benchmarks.clock import checkpoint
 from foundation.processes import for_batches
 from foundation.work import outstanding
 from prakerja.management.commands.simulate import BATCH
@@ -50,15 +51,16 @@ def _run(people: int) -> dict[str, float]:
         spent[f"{name}_postgres"] += _on_cpu(backend) - postgres
         return found
 
-    _checkpoint()
+    checkpoint()
     python, postgres, folded = time.process_time(), _of_all(server), time.monotonic()
     while outstanding(drive.QUEUES):
-        any(metered(name, act) for name, act in acts.items())
+        if not any(metered(name, act) for name, act in acts.items()):
+            time.sleep(0.05)
         if time.monotonic() - folded > drive.TICK:
             metered("fold", funnel.fold)
             folded = time.monotonic()
     metered("fold", funnel.fold)
-    _checkpoint()
+    checkpoint()
     python, postgres = time.process_time() - python, _of_all(server) - postgres
     backends = sum(seconds for name, seconds in spent.items() if name.endswith("_postgres"))
     drive.forget_everything()
@@ -71,11 +73,6 @@ def _backend() -> tuple[int, int]:
         cursor.execute("SELECT pg_backend_pid()")
         [backend] = cursor.fetchone()
     return backend, int(_stat(backend)[1])
-
-
-def _checkpoint() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("CHECKPOINT")
 
 
 def _on_cpu(pid: int) -> float:

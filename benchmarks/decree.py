@@ -6,7 +6,7 @@ from fractions import Fraction
 from django.db import connection, transaction
 from django.utils import timezone
 
-from benchmarks.clock import seconds
+from benchmarks.clock import checkpoint, seconds
 from foundation.processes import beside
 from foundation.work import work_off
 from prakerja.models import Run
@@ -55,7 +55,7 @@ def _sign_up(people: int) -> None:
         cursor.execute("RESET session_replication_role")
         cursor.execute("TRUNCATE foundation_work")
         cursor.execute("VACUUM ANALYZE registrations_registrant")
-        cursor.execute("CHECKPOINT")
+    checkpoint()
 
 
 def _arrive(plans: list[WavePlan]) -> None:

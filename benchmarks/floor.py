@@ -16,6 +16,7 @@ from threading import Thread
 import psycopg2
 from django.db import connection
 
+from benchmarks.clock import checkpoint
 from registrations import funnel
 from registrations.ownership import PROOFS
 from registrations.stages import Stage
@@ -40,8 +41,7 @@ def measure(people: int) -> dict[str, float]:
     before = funnel.read()
     with tempfile.TemporaryDirectory(prefix="prakerja-floor-") as folder:
         blocks = list(_prepare(Path(folder)))
-        with connection.cursor() as cursor:
-            cursor.execute("CHECKPOINT")
+        checkpoint()
         start = time.perf_counter()
         _run(blocks)
         wall = time.perf_counter() - start

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from benchmarks.clock import seconds, watched
+from benchmarks.clock import checkpoint, seconds, watched
 from prakerja.simulation import drive, programme
 from prakerja.simulation.population import Population
 from registrations.models import Registrant
@@ -20,8 +20,7 @@ def measure(people: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="prakerja-intake-") as folder:
         path = Path(folder) / "people.csv"
         _write(path, people)
-        with connection.cursor() as cursor:
-            cursor.execute("CHECKPOINT")
+        checkpoint()
         size = path.stat().st_size
         run = watched("intake", str(path))
         if Registrant.objects.count() != people:
@@ -63,7 +62,7 @@ def _copy_again(folder: Path) -> float:
             with (folder / table).open("wb") as file:
                 cursor.copy_expert(f"COPY {table} TO STDOUT", file)
         cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
-        cursor.execute("CHECKPOINT")
+        checkpoint()
         total = 0.0
         for table in TABLES:
             with (folder / table).open("rb") as file:

@@ -12,7 +12,7 @@ from threading import Thread
 import psycopg2
 from django.db import connection
 
-from benchmarks.clock import watched
+from benchmarks.clock import checkpoint, room, watched
 from incentives import ledger
 from registrations import funnel
 from registrations.stages import Stage
@@ -35,7 +35,8 @@ def measure(people: int) -> dict[str, float]:
     _settle()
     run = watched(*command)
     wall = run.seconds - idle
-    room = _room()
+    taken = room()
+    dead = _dead_rows()
     floor = _floor()
     return {
         "spending_recipients": recipients,
@@ -45,22 +46,28 @@ def measure(people: int) -> dict[str, float]:
         "spending_ratio": wall / floor,
         "spending_all_python_rss_mb": sum(run.memory),
         # After the last rung; `bytes_per_registrant` is after the chain.
-        "spending_bytes_per_registrant": room / min(people, MOST),
+        "spending_bytes_per_registrant": taken / min(people, MOST),
+        **dead,
     }
 
 
-def _room() -> int:
-    """Bytes of the database, everything in it."""
+def _dead_rows() -> dict[str, float]:
+    """Of the ten largest tables, so many dead rows for each row that lives, by PostgreSQL's own counts."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_database_size(current_database())")
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            """
+            SELECT relname, n_dead_tup::float / greatest(n_live_tup, 1) FROM pg_stat_user_tables
+            ORDER BY pg_total_relation_size(relid) DESC LIMIT 10
+            """
+        )
+        return {f"dead_rows_{table}": share for table, share in cursor.fetchall()}
 
 
 def _settle() -> None:
     """What was done before leaves nothing to do beside what is measured: no vacuum, no statistics, nothing to write out."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-        cursor.execute("CHECKPOINT")
+    checkpoint()
 
 
 _PURCHASE = "id, registrant_id, training_id, price, bought_at, redeem_code, platform, reference"

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from chaos.rig import MISBEHAVING, MISBEHAVING_RECEIPTS, Rig
 from foundation import mockworld, work
+from foundation.email import Mail
 from foundation.models import ServiceState, SetAside
 from foundation.sms import Sms
 from prakerja.simulation import drive, programme
@@ -29,8 +30,6 @@ from verification.models import DeliveryState, OneTimeCode
 
 RECOUNTS = 50
 LOOK = 0.2
-#: When no receipt has come for so many seconds, none will: the last try of a call is made 16 s after the one before.
-SILENCE = 18.0
 OUTAGE_SECONDS = 10.0
 SMS_OUTAGE_SECONDS = 30.0
 #: A run that does not come to its end.
@@ -77,9 +76,6 @@ class Watch:
     longest_wait: float = 0.0
     events: Counter[str] = field(default_factory=Counter)
     outages: float = 0.0
-    #: When the first SMS gateway went down, and how many seconds later the second one took a message.
-    sms_down_at: float | None = None
-    switched_after: float | None = None
 
 
 def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: bool) -> dict[str, Any]:
@@ -90,16 +86,14 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
     plans = programme.plan_registrants(people)
     simulation = drive.begin(plans, scale=Fraction(people, programme.REGISTERED), seed=seed, batch=batch)
     rng = random.Random(seed)
-    watch = Watch()
+    watch, post = Watch(), Post(rig)
     events = sorted(
-        [*(_outages(rig, watch) if trouble else ()), *(_kills(rig, rng, people) if kills else ())], key=itemgetter(0)
+        [*(_outages(rig, watch, post) if trouble else ()), *(_kills(rig, rng, people) if kills else ())], key=itemgetter(0)
     )
     if trouble:
-        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING}, of=rig.mocks[:1])
-        rig.control({"receipts": MISBEHAVING_RECEIPTS})
+        rig.control({"dukcapil": MISBEHAVING, "sms": MISBEHAVING, "receipts": MISBEHAVING_RECEIPTS})
     start = time.monotonic()
-    texts = Texts(rig)
-    _drive(rig, simulation, texts, batch, events, watch, start)
+    _drive(rig, simulation, post, batch, events, watch, start)
     wall = time.monotonic() - start
     rig.control({"all": None, "receipts": {"send_now": True}})
     acknowledged = _last_receipts(rig)
@@ -110,9 +104,8 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         "kills": dict(watch.events),
         "recounts": watch.recounts,
         "longest_wait_s": watch.longest_wait,
-        "sms_switched_after_s": watch.switched_after,
     }
-    return report | _judge(rig, simulation, watch, texts, acknowledged, batch)
+    return report | _judge(rig, simulation, watch, post, acknowledged, batch, trouble=trouble)
 
 
 def _keep_count(lease: float) -> None:
@@ -177,22 +170,21 @@ def _kills(rig: Rig, rng: random.Random, people: int) -> Iterator[Event]:
             yield rng.uniform(0.02, 0.97), name, partial(acts[name], rng)
 
 
-def _outages(rig: Rig, watch: Watch) -> Iterator[Event]:
+def _outages(rig: Rig, watch: Watch, post: "Post") -> Iterator[Event]:
     def no_dukcapil() -> None:
         rig.outage("dukcapil", OUTAGE_SECONDS)
         watch.outages += OUTAGE_SECONDS
 
     def no_sms() -> None:
-        # Nobody has to wait for this one: there is a second gateway.
-        rig.outage("sms", SMS_OUTAGE_SECONDS)
-        watch.sms_down_at = time.monotonic()
+        # Of the gateway that has carried last; nobody has to wait for it, there is the other.
+        rig.outage("sms", SMS_OUTAGE_SECONDS, number=post.last_carrier)
 
     yield 0.3, "dukcapil outage", no_dukcapil
     yield 0.6, "sms outage", no_sms
 
 
 def _drive(
-    rig: Rig, simulation: Simulation, texts: "Texts", batch: int, events: list[Event], watch: Watch, start: float
+    rig: Rig, simulation: Simulation, post: "Post", batch: int, events: list[Event], watch: Watch, start: float
 ) -> None:
     """Be the inhabitants until nothing is left to do, and let the events happen as far as people have come."""
     looked = 0.0
@@ -200,7 +192,7 @@ def _drive(
         while True:
             try:
                 for _ in simulation.work(batch=batch, pipeline=False):
-                    texts.bring(watch)
+                    post.bring()
                     if time.monotonic() - looked > LOOK:
                         looked = time.monotonic()
                         rig.mind()
@@ -213,7 +205,7 @@ def _drive(
                             act()
                     if time.monotonic() - start > LONGEST:
                         raise TimeoutError("the run does not come to its end")
-                if not texts.bring(watch):
+                if not post.bring():
                     return
             except Error:
                 connection.close()  # PostgreSQL was killed, perhaps under our own hands
@@ -234,34 +226,39 @@ def _look(watch: Watch, progress: float) -> None:
             watch.longest_wait = max(watch.longest_wait, head.due_for)
 
 
-class Texts:
-    """Brings the SMS that the mock gateways have delivered to the inhabitants."""
+class Post:
+    """Brings the mails and SMS that the mock services have delivered to the inhabitants."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._last = [0] * len(rig.mocks)
+        self._last: Counter[tuple[int, str]] = Counter()
         #: The text that somebody has got under each reference.
         self._texts: dict[str, str] = {}
         #: References under which somebody got another text.
         self.changed: set[str] = set()
+        #: The gateway (0 or 1) that the newest SMS came from.
+        self.last_carrier = 0
 
-    def bring(self, watch: Watch) -> int:
+    def bring(self) -> int:
         """How many there were. None is lost when PostgreSQL is: they are asked for again."""
-        return sum(self._bring(number, watch) for number in range(len(self._last)))
+        return sum(self._bring(number, place) for number in range(len(self._rig.mocks)) for place in ("mailbox", "phone"))
 
-    def _bring(self, number: int, watch: Watch) -> int:
-        found = self._rig.ask_mock(number, f"/phone?after={self._last[number]}")
-        texts = [Sms(message["reference"], message["to"], message["text"]) for message in found["messages"]]
-        if texts:
+    def _bring(self, number: int, place: str) -> int:
+        found = self._rig.ask_mock(number, f"/{place}?after={self._last[number, place]}")
+        if messages := found["messages"]:
             self.changed.update(
-                text.reference for text in texts if self._texts.setdefault(text.reference, text.text) != text.text
+                message["reference"]
+                for message in messages
+                if self._texts.setdefault(message["reference"], message["text"]) != message["text"]
             )
-            if number == 1 and watch.sms_down_at and watch.switched_after is None:
-                watch.switched_after = time.monotonic() - watch.sms_down_at
             with transaction.atomic():
-                mockworld.deliver("sms", texts)
-        self._last[number] = found["last"]
-        return len(texts)
+                if place == "phone":
+                    self.last_carrier = number
+                    mockworld.deliver("sms", [Sms(**message) for message in messages])
+                else:
+                    mockworld.deliver("email", [Mail(**message) for message in messages])
+        self._last[number, place] = found["last"]
+        return len(messages)
 
 
 class Acknowledged(NamedTuple):
@@ -273,13 +270,8 @@ class Acknowledged(NamedTuple):
 
 def _last_receipts(rig: Rig) -> dict[str, Acknowledged]:
     """All receipts, by reference, when no more of them come."""
-    counts, since = -1, time.monotonic()
-    while time.monotonic() - since < SILENCE:
-        ledgers = [rig.ask_mock(number, "/ledger")["receipts"] for number in range(len(rig.mocks))]
-        found = sum(sum(ledger["calls"]["true"].values()) for ledger in ledgers)
-        if found != counts:
-            counts, since = found, time.monotonic()
-        time.sleep(0.5)
+    while any(rig.ask_mock(number, "/ledger")["receipts"]["outstanding"] for number in range(len(rig.mocks))):
+        time.sleep(0.1)
     receipts: dict[str, Acknowledged] = {}
     for number in range(len(rig.mocks)):
         for entry in rig.ask_mock(number, "/ledger/references?service=sms"):
@@ -307,7 +299,14 @@ def _misjudged(receipts: dict[str, Acknowledged]) -> tuple[list[str], list[str]]
 
 
 def _judge(
-    rig: Rig, simulation: Simulation, watch: Watch, texts: Texts, acknowledged: dict[str, Acknowledged], batch: int
+    rig: Rig,
+    simulation: Simulation,
+    watch: Watch,
+    post: Post,
+    acknowledged: dict[str, Acknowledged],
+    batch: int,
+    *,
+    trouble: bool,
 ) -> dict[str, Any]:
     """Hold the end state against the programme and against the oracle."""
     people = {
@@ -330,9 +329,10 @@ def _judge(
     owners = [owner._default_manager.count() for owner in (EmailOwner, NikOwner, PhoneOwner)]
     ledgers = [rig.ask_mock(number, "/ledger") for number in range(len(rig.mocks))]
     dukcapil, gateways = ledgers[0]["services"]["dukcapil"], [ledger["services"]["sms"] for ledger in ledgers]
-    # Each leaves one batch at most of which nobody knows whether it was sent.
-    kills = watch.events["worker"] + watch.events["database"]
-    again_sent = sum(gateway["done_again"] for gateway in gateways)
+    mail = ledgers[1]["services"]["email"]
+    # Each kill leaves one batch at most of which nobody knows whether it was sent; nonsense, the records that it spoils.
+    in_hand = batch * (watch.events["worker"] + watch.events["database"])
+    spoiled = sum(gateway["answers"].get("bent", 0) for gateway in gateways)
     asked = rig.ask_mock(0, "/ledger/references?service=dukcapil")
     by_id = {id: (stage, reason) for stage, reason, id in people.values()}
     lied = [entry["reference"] for entry in asked if entry["told"] not in (None, entry["truth"])]
@@ -355,16 +355,17 @@ def _judge(
         "somebody was set aside": SetAside.objects.count(),
         "Dukcapil was asked above its quota": dukcapil["calls_above_quota"],
         "an SMS gateway was asked above its quota": sum(gateway["calls_above_quota"] for gateway in gateways),
-        "a challenge was sent with two codes": sorted(texts.changed),
-        "an SMS was sent twice without a fault": not watch.events and again_sent,
-        "more SMS were sent twice than the killed had in hand": kills and again_sent > kills * batch,
+        "the mail server was asked above its quota": mail["calls_above_quota"],
+        "a message was sent again with another text": sorted(post.changed),
+        "an SMS was sent twice without a fault": sum(gateway["done_again"] for gateway in gateways) > in_hand + spoiled,
+        "a mail was sent twice without a fault": mail["done_again"] > in_hand,
+        "Dukcapil talked no nonsense": trouble and not _bent(dukcapil),
+        "the SMS gateways talked no nonsense": trouble and not sum(map(_bent, gateways)),
         "less is known of an SMS than its receipts told": lower,
         "a forged receipt was believed": untrue,
         "work waited for more than a minute": watch.longest_wait > GIVEN_BACK,
         "what somebody had left was taken up too late": retaken["p99_s"] > GIVEN_BACK
         or retaken["longest_s"] > LONGEST_GIVEN_BACK,
-        "another SMS gateway took over after more than a minute": watch.sms_down_at
-        and (watch.switched_after is None or watch.switched_after > 60),
         "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
     }
     return {
@@ -373,10 +374,17 @@ def _judge(
         "retaken": retaken,
         "dukcapil": {name: dukcapil[name] for name in _TOLD},
         "sms": [{name: gateway[name] for name in (*_TOLD, "done_again")} for gateway in gateways],
+        "sms_spoiled": spoiled,
+        "email": {name: mail[name] for name in (*_TOLD, "done_again")},
         "receipts": [ledger["receipts"] for ledger in ledgers],
         "broken": [promise for promise, found in promises.items() if found],
         "examples": {promise: found[:5] for promise, found in promises.items() if isinstance(found, list) and found},
     }
+
+
+def _bent(service: dict[str, Any]) -> int:
+    """How many calls were answered with nonsense."""
+    return int(service["calls_by_ending"].get("bent", 0))
 
 
 def _skipped() -> int:

@@ -178,7 +178,7 @@ class Failover:
 
 def _admitted(provider: _Provider, known: _Health, wanted: int) -> int:
     if known.is_open:
-        wanted = services.let_through(provider.name, wanted, probe=known.errs)
+        wanted = services.let_through(provider.name, wanted, probe=known.errs).records
     return services.within_quota(provider.name, wanted, provider.rate)
 
 
@@ -187,23 +187,25 @@ def _ask(provider: _Provider, known: _Health, messages: Sequence[Sms]) -> list[D
     try:
         given = provider.gateway.send(messages)
     except Unavailable as trouble:
+        if trouble.retry_after is not None:
+            _forget_errors(provider.name)
         services.failed(provider.name, retry_after=trouble.retry_after)
         if trouble.retry_after is None:
             _count_errors(provider.name, len(messages))
-        else:
-            _forget_errors(provider.name)
         return None if trouble.untouched else [Delivery.UNKNOWN] * len(messages)
     unknown = sum(answer is Delivery.UNKNOWN for answer in given)
     if (known.fails or known.errs) and unknown < len(given):
         with connection.cursor() as cursor:
-            # Who goes on with a batch that was begun before the provider was left does not bring it back.
+            # Who goes on with a batch that was begun before the provider was left does not bring it back; but while all have
+            # been left and it is used all the same, what it takes breaks the row of its failures.
             cursor.execute(
                 """
                 UPDATE foundation_servicestate
-                SET failures = 0, errors = 0, probe_at = CASE WHEN awaits_receipts THEN probe_at END
-                WHERE name = %s AND (probe_at IS NULL OR %s)
+                SET failures = 0, errors = CASE WHEN probe_at IS NULL OR %(probe)s THEN 0 ELSE errors END,
+                    probe_at = CASE WHEN awaits_receipts OR NOT %(probe)s THEN probe_at END
+                WHERE name = %(name)s AND (probe_at IS NULL OR %(probe)s OR failures < %(limit)s)
                 """,
-                [provider.name, known.is_open],
+                {"name": provider.name, "probe": known.is_open, "limit": services.FAILURES_TO_OPEN},
             )
     if unknown:
         _count_errors(provider.name, unknown)
@@ -237,9 +239,16 @@ def _count_errors(name: str, errors: int) -> None:
 
 
 def _forget_errors(name: str) -> None:
-    """Who asks us to wait is alive, and is given the time."""
+    """Who asks us to wait is alive, and is given that time: who was left for errors, that time instead."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE foundation_servicestate SET errors = 0 WHERE name = %s AND errors > 0", [name])
+        cursor.execute(
+            """
+            UPDATE foundation_servicestate
+            SET errors = 0, probe_at = CASE WHEN errors < %s OR failures >= %s OR awaits_receipts THEN probe_at END
+            WHERE name = %s AND errors > 0
+            """,
+            [ERRORS_TO_LEAVE, services.FAILURES_TO_OPEN, name],
+        )
 
 
 def _judge(name: str) -> None:

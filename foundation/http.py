@@ -7,6 +7,7 @@ reference it echoes, only once, and only in the form and the words agreed on: ev
 import json
 import logging
 import re
+import reprlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,7 @@ class JsonClient:
             untouched = 400 <= status < 600 and status not in (408, 502, 504)
             raise Unavailable(f"status {status}", retry_after=retry_after, untouched=untouched)
         if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            log.warning("not JSON: %s", masked(content))
             raise Unavailable("the answer is not JSON")
         try:
             return json.loads(content, object_pairs_hook=_object)
@@ -171,19 +173,30 @@ def echoed(answer: Any, *, under: str, reference: str, word: str, words: Mapping
     What is doubled, or not exactly of this form, is left out. Raises `Unavailable` when the whole is of another form.
     """
     if not isinstance(answer, dict) or answer.keys() != {under} or not isinstance(answer[under], list):
+        log.warning("another form: %s", _sample(answer))
         raise Unavailable("the answer has another form")
     found: dict[str, A] = {}
     spoiled: set[str] = set()
+    wrong: list[Any] = []
     for entry in answer[under]:
         of = entry.get(reference) if isinstance(entry, dict) else None
         if not isinstance(of, str):
+            wrong.append(entry)
             continue
         said = entry.get(word)
         if of in found or len(entry) != 2 or not isinstance(said, str) or said not in words:
+            wrong.append(entry)
             spoiled.add(of)
         else:
             found[of] = words[said]
+    if wrong:
+        log.warning("%s of %s entries have another form, e.g.: %s", len(wrong), len(answer[under]), _sample(wrong[0]))
     return {of: said for of, said in found.items() if of not in spoiled}
+
+
+def _sample(value: Any) -> str:
+    """Of whatever the JSON was, a few levels, blotted out."""
+    return masked(reprlib.repr(value).encode())
 
 
 def masked(content: bytes) -> str:

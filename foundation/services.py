@@ -6,7 +6,7 @@ in records per second (none: no bound). What a service must be able to do is a P
 
 import os
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -45,20 +45,28 @@ def build(config: dict[str, Any]) -> Any:
     return import_string(config["BACKEND"])(**config.get("OPTIONS", {}))
 
 
-def admit(name: str, wanted: int) -> int:
-    """How many of `wanted` records the service may be asked now: all, as many as the quota has left, one (a probe), or none."""
-    return within_quota(name, let_through(name, wanted), settings.SERVICES[name].get("RATE"))
+class Admitted(NamedTuple):
+    """How many records a service may be asked now, and whether they are the probe that an open breaker lets through."""
+
+    records: int
+    is_probe: bool = False
 
 
-def let_through(name: str, wanted: int, *, probe: bool = False) -> int:
-    """How many the breaker lets through: all, one (a probe), or none.
+def admit(name: str, wanted: int) -> Admitted:
+    """How many of `wanted` records the service may be asked now: all, as many as the quota has left, one as a probe, or none."""
+    let = let_through(name, wanted)
+    return let._replace(records=within_quota(name, let.records, settings.SERVICES[name].get("RATE")))
+
+
+def let_through(name: str, wanted: int, *, probe: bool = False) -> Admitted:
+    """How many the breaker lets through: all, one as a probe, or none.
 
     After the time that a service named, all may go; with `probe`, then too only one.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM foundation_servicestate WHERE name = %s AND probe_at IS NOT NULL", [name])
         if not cursor.fetchone():
-            return wanted
+            return Admitted(wanted)
         cursor.execute(
             """
             UPDATE foundation_servicestate
@@ -69,11 +77,11 @@ def let_through(name: str, wanted: int, *, probe: bool = False) -> int:
         )
         match cursor.fetchone():
             case None:
-                return 0
+                return Admitted(0)
             case (True,):
-                return min(wanted, 1)
+                return Admitted(min(wanted, 1), is_probe=True)
             case _:
-                return wanted
+                return Admitted(wanted)
 
 
 def within_quota(name: str, wanted: int, rate: float | None) -> int:

@@ -156,7 +156,7 @@ class Claim:
             if not rows:
                 return None
             items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
-            unknowns = min(max(unknowns for *_, unknowns, _, _ in rows), UNKNOWNS_COUNTED)
+            unknowns = min(max(row[4] for row in rows), UNKNOWNS_COUNTED)
             claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=unknowns)
             if len(items) > size:
                 # It keeps its place: the oldest first, however small the bites.
@@ -258,7 +258,7 @@ def work_off(
 
     With a `service`, no more is claimed than its breaker and its quota allow now.
     """
-    allowed = services.admit(service, size) if service else size
+    allowed, is_probe = services.admit(service, size) if service else (size, False)
     claim = Claim.take(queue, size=allowed) if allowed else None
     if service and allowed:
         services.give_back(service, allowed - (len(claim.items) if claim else 0))
@@ -268,12 +268,12 @@ def work_off(
         return len(claim.items)
     try:
         if act(claim) and service:
-            services.worked(service, probe=allowed == 1)
+            services.worked(service, probe=is_probe)
     except Unavailable as trouble:
         if service:
             services.failed(service, retry_after=trouble.retry_after)
             send_hint(queue, after=services.PROBE_SECONDS)  # others, who are due already, may be waiting for the probe
-        claim.put_back(after=trouble.retry_after, probe=allowed == 1 < size)
+        claim.put_back(after=trouble.retry_after, probe=is_probe)
     except LeaseLost:
         log.warning("%s: the lease ran out before %s items were settled", queue, len(claim.items))
     except (OperationalError, InterfaceError):

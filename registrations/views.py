@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from foundation import pg
 from registrations import drafts, funnel
 from registrations.forms import EmailForm, IdentityForm, PageForm, PhoneForm, StatementForm
 from registrations.intake import SignUp
@@ -32,7 +33,7 @@ STEPS: list[tuple[type[PageForm], Any]] = [
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    now = timezone.now()
+    now = pg.now()
     wave = (
         Wave.objects.filter(Q(closes_at__gt=now) | Q(closes_at=None)).order_by(F("closes_at").asc(nulls_last=True)).first()
     )

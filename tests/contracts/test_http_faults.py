@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -238,6 +239,13 @@ def test_a_refused_request_is_unknown_but_the_service_is_there(form: Form, scrip
     assert form.ask(scripted.url, 3) == [form.unknown] * 3
 
 
+@pytest.mark.parametrize("adapter", [HttpDukcapil, HttpEmail, HttpSms, HttpPayer])
+def test_who_sets_no_times_waits_2_s_for_a_connection_and_10_for_an_answer(adapter: Callable[[str], Any]):
+    client = adapter("http://127.0.0.1")._client
+
+    assert (client._connect_timeout, client._total_timeout) == (2.0, 10.0)
+
+
 def test_a_slow_answer_is_unavailable_in_time(form: Form, scripted: ScriptedServer):
     scripted.script = lambda records: time.sleep(3)
     began = time.monotonic()
@@ -290,6 +298,28 @@ def test_the_reason_holds_nothing_personal(scripted: ScriptedServer):
         HttpEmail(scripted.url).send([Mail("1", "siti@warga.example", "s", "t")])
 
     assert "siti" not in str(trouble.value)
+
+
+@pytest.mark.parametrize("shape", ["HTML", "truncated JSON", "another form", "a foreign field", "refused"])
+def test_of_a_wrong_answer_a_sample_is_logged_that_holds_nothing_personal(
+    scripted: ScriptedServer, caplog: pytest.LogCaptureFixture, shape: str
+):
+    personal = {"nik": "3175031234560001", "nama": "Siti Rahayu", "surel": "siti@warga.example"}
+    entry = {"id": "0", "verdict": "match"}
+    scripted.script = lambda records: {
+        "HTML": http(f"<b>{personal}</b>".encode(), content_type="text/html"),
+        "truncated JSON": http(json.dumps({"answers": [personal]}).encode()[:-2]),
+        "another form": http({"answers": [entry]} | personal),
+        "a foreign field": http({"answers": [entry | personal]}),
+        "refused": http(personal, status="422 Unprocessable Content"),
+    }[shape]
+
+    with suppress(Unavailable):
+        _match(scripted.url, 1)
+
+    assert "xxxx" in caplog.text, "its form is kept"
+    assert "9999" in caplog.text
+    assert not re.search(r"siti|rahayu|warga|3175", caplog.text, re.IGNORECASE)
 
 
 def test_what_is_logged_of_an_answer_keeps_its_form_only():

@@ -211,6 +211,30 @@ def test_when_all_are_left_for_errors_who_asks_us_to_wait_is_given_the_time(sms,
     assert (one.asked(), other.asked()) == (0, 100)
 
 
+def test_when_all_are_left_for_errors_who_asks_us_to_wait_a_moment_is_asked_again_after_that(sms, one, other):
+    one.trouble = other.trouble = Unavailable("status 500", untouched=True)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    one.trouble = Unavailable("status 429", retry_after=1, untouched=True)
+    with pytest.raises(Unavailable):
+        sms.send(texts(100))
+    one.trouble = None
+
+    later(seconds=1)
+
+    assert sms.carry(texts(100))[1] == [1] * 100
+
+
+def test_when_all_are_left_for_errors_only_failures_in_a_row_make_one_be_taken_for_down(sms, one, other):
+    other.trouble = Unavailable("status 500", untouched=True)
+    for _ in range(FAILURES_TO_OPEN):
+        one.trouble = Unavailable("status 500", untouched=True)
+        with pytest.raises(Unavailable):
+            sms.send(texts(100))
+        one.trouble = None
+        assert sms.carry(texts(100))[1] == [1] * 100
+
+
 def test_when_all_are_down_each_is_only_probed(sms, one, other):
     one.trouble = other.trouble = Unavailable("ConnectionError", untouched=True)
     for _ in range(FAILURES_TO_OPEN):

@@ -232,23 +232,59 @@ def test_a_hint_goes_out_when_the_work_is_committed(django_capture_on_commit_cal
 def test_a_service_without_a_quota_is_asked_all(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x"}}
 
-    assert admit("sms", 5000) == 5000
+    assert admit("sms", 5000).records == 5000
 
 
 def test_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x"}}
     for _ in range(FAILURES_TO_OPEN):
-        assert admit("sms", 100) == 100
+        assert admit("sms", 100).records == 100
         failed("sms")
 
-    assert admit("sms", 100) == 0, "open"
+    assert admit("sms", 100).records == 0, "open"
     ServiceState.objects.update(probe_at=datetime(2020, 1, 1, tzinfo=UTC))
-    assert admit("sms", 100) == 1, "a probe of one"
-    assert admit("sms", 100) == 0, f"and only one in {PROBE_SECONDS} s"
+    assert admit("sms", 100) == (1, True), "a probe of one"
+    assert admit("sms", 100).records == 0, f"and only one in {PROBE_SECONDS} s"
     worked("sms", probe=False)
-    assert admit("sms", 100) == 0, "a call that was begun before says nothing"
+    assert admit("sms", 100).records == 0, "a call that was begun before says nothing"
     worked("sms", probe=True)
-    assert admit("sms", 100) == 100
+    assert admit("sms", 100).records == 100
+
+
+@pytest.mark.parametrize(("quota", "counted"), [({}, 0), ({"RATE": 0.001}, 1)], ids=["the probe", "a quota's last record"])
+def test_that_one_record_failed_is_held_against_it_unless_it_was_the_probe(settings, quota, counted):
+    settings.SERVICES = {"sms": {"BACKEND": "x"} | quota}
+    ServiceState.objects.create(
+        name="sms",
+        tokens=1,
+        failures=0 if quota else FAILURES_TO_OPEN,
+        probe_at=None if quota else datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    enqueue(QUEUE, range(9))
+
+    def act(claim):
+        assert len(claim.items) == 1
+        raise Unavailable("down")
+
+    assert work_off(QUEUE, size=100, service="sms", act=act) == 1
+
+    assert sum(Work.objects.values_list("unknowns", flat=True)) == counted
+
+
+def test_the_last_record_of_a_quota_closes_no_breaker_that_has_opened_meanwhile(settings):
+    settings.SERVICES = {"sms": {"BACKEND": "x", "RATE": 0.001}}
+    ServiceState.objects.create(name="sms", tokens=1)
+    enqueue(QUEUE, range(9))
+
+    def act(claim):
+        for _ in range(FAILURES_TO_OPEN):
+            failed("sms")  # others, meanwhile
+        settle(claim)
+        return len(claim.items)
+
+    assert work_off(QUEUE, size=100, service="sms", act=act) == 1
+
+    assert ServiceState.objects.get().probe_at is not None
 
 
 def asked_again(claim):
@@ -270,6 +306,22 @@ def test_what_stays_unknown_is_asked_for_each_minute_however_often_it_was(times,
         assert 0 < cursor.fetchone()[0] <= LONGEST_WAIT
 
 
+def test_waits_are_spread_so_that_a_service_which_is_back_is_not_stormed():
+    for subject in range(20):
+        enqueue(QUEUE, [subject], unknowns=100)
+    start = datetime.now(UTC)
+
+    while claim := Claim.take(QUEUE, size=1):
+        claim.put_back()
+
+    waits = [(due - start).total_seconds() for due in Work.objects.values_list("due_at", flat=True)]
+    took = (datetime.now(UTC) - start).total_seconds()
+    assert len(waits) == 20
+    assert min(waits) >= LONGEST_WAIT / 2
+    assert max(waits) <= LONGEST_WAIT + took
+    assert max(waits) - min(waits) > LONGEST_WAIT / 10
+
+
 def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x"}}
     failed("sms", retry_after=30)
@@ -277,22 +329,22 @@ def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):
     failed("sms")
     worked("sms", probe=False)
 
-    assert admit("sms", 100) == 0, "whatever comes of calls that were begun before"
+    assert admit("sms", 100).records == 0, "whatever comes of calls that were begun before"
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM probe_at - clock_timestamp()) FROM foundation_servicestate")
         assert 25 < cursor.fetchone()[0] <= 30
         cursor.execute("UPDATE foundation_servicestate SET probe_at = probe_at - interval '30 s'")
 
-    assert admit("sms", 100) == 100, "it has said itself when all may come"
+    assert admit("sms", 100).records == 100, "it has said itself when all may come"
 
 
 def test_no_more_is_asked_than_the_quota_allows(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x", "RATE": 100}}
     ServiceState.objects.create(name="sms", tokens=100)
 
-    first = admit("sms", 70)
+    first = admit("sms", 70).records
     give_back("sms", 20)
-    rest = [admit("sms", 70) for _ in range(3)]
+    rest = [admit("sms", 70).records for _ in range(3)]
 
     assert first == 70
     assert 50 <= sum(rest) <= 55, "what was left, and what a few milliseconds refilled"
