@@ -21,6 +21,8 @@ Figures = dict[str, float]
 PROMISED = (
     *("people", "pipeline_per_s", "floor_per_s", "floor_ratio", "naive_per_s", "naive_ratio", "growth_ratio"),
     *("funnel_read_ms_p99", "recount_s", "intake_ratio", "signup_ratio", "worker_rss_mb", "bytes_per_registrant"),
+    *("list_import_s", "screening_s", "signup_during_joins_ratio", "draw_s", "draw_ratio", "draw_verified_s", "decree_s"),
+    *("spending_per_s", "api_p99_ms"),
 )
 #: The parts that look at what the chain has left.
 AFTER_THE_CHAIN = {"ends", "migration", "floor"}

@@ -3,9 +3,13 @@
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from django.db import connection
 from django.utils import timezone
@@ -14,13 +18,15 @@ from benchmarks.clock import seconds
 from prakerja.simulation import drive
 from registrations.models import Wave
 from waves import draw as drawing
-from waves import programme, publishing
+from waves import merkle, programme, publishing
 from waves.models import Draw, Plan, RuleSet, Screening
 from waves.randomness import MockBeacon
 
 #: A fifteenth of the tickets is taken: 800,000 of 12 million.
 SHARE = 15
 CAP = 2
+#: As anybody runs it on the files of a draw.
+CHECKER = Path(__file__).resolve().parent.parent / "tools" / "verify_draw.py"
 
 
 class Nowhere:
@@ -36,7 +42,8 @@ def measure(tickets: int) -> dict[str, float]:
     drive.forget_everything()
     draw = _frozen(tickets, at=now - timedelta(hours=2))
     beacon = MockBeacon()
-    drawing.commit(draw, chain=beacon.chain, round=beacon.chain.first_after(now), at=now - timedelta(hours=1))
+    before = now - timedelta(hours=1)
+    drawing.commit(draw, chain=beacon.chain, round=beacon.chain.first_after(before), at=before)
     memory = _memory()
     # Before, and after: whatever the first of two gets ready for the second one counts for neither.
     bare = _order()
@@ -45,6 +52,7 @@ def measure(tickets: int) -> dict[str, float]:
     drawing.publish(draw, at=now)
     with tempfile.TemporaryDirectory(prefix="prakerja-draw-") as folder:
         publish = seconds(lambda: publishing.write(draw, Path(folder)))
+        verified = seconds(lambda: subprocess.run([sys.executable, CHECKER, folder], check=True, stdout=subprocess.DEVNULL))
     if draw.selected != tickets // SHARE:
         raise SystemExit(f"the draw took {draw.selected}")
     return {
@@ -53,6 +61,7 @@ def measure(tickets: int) -> dict[str, float]:
         "draw_order_s": bare,
         "draw_ratio": wall / bare,
         "draw_publish_s": publish,
+        "draw_verified_s": verified,
         "draw_grown_mb": _memory() - memory,
     }
 
@@ -84,7 +93,7 @@ def _frozen(tickets: int, *, at: datetime) -> Draw:
             INSERT INTO waves_ticket (draw_id, position, number, registrant_id, room, household, before)
             SELECT %(draw)s, row_number() OVER (ORDER BY number) - 1, number, nth,
                    CASE WHEN nth %% 5 = 0 THEN 1 WHEN nth %% 7 = 0 THEN 2 ELSE 0 END,
-                   CASE WHEN nth %% 4 = 0 THEN substring(uuid_send(md5((nth / 12)::text)::uuid) FROM 1 FOR 8) END, 0
+                   CASE WHEN nth %% 4 = 0 THEN substring(uuid_send(md5(((nth - 1) / 12)::text)::uuid) FROM 1 FOR 8) END, 0
             FROM (
                 SELECT nth, ('x' || left(md5(nth::text || %(salt)s), 15))::bit(60)::bigint AS number
                 FROM generate_series(1, %(tickets)s) AS nth
@@ -97,8 +106,17 @@ def _frozen(tickets: int, *, at: datetime) -> Draw:
         publishing.write_tickets(draw, file)
         file.seek(0)
         draw.list_sha256 = hashlib.file_digest(file, "sha256").digest()
+        draw.root = _root(file)
         draw.save()
     return draw
+
+
+def _root(file: IO[bytes]) -> bytes:
+    file.seek(len(drawing.LIST_HEADER))
+    tree = merkle.Tree()
+    while lines := list(islice(file, 100_000)):
+        tree.add(line[:-1] for line in lines)
+    return tree.root()
 
 
 def _order() -> float:

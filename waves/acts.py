@@ -5,6 +5,7 @@ taken up again; each is one transaction with the note that it was done.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -143,7 +144,7 @@ def _do(act: Act, beacon: randomness.Beacon, at: datetime) -> None:
             seats.move(act.wave, int(told["to"]), int(told["seats"]), by=act.maker, reason=told["reason"], at=at)
 
 
-def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:
+def carry_out_waiting(*, beacon: randomness.Beacon, clock: Callable[[], datetime]) -> int:
     """Do all that is confirmed; what cannot be done is noted with its reason. Return how many were done.
 
     One that fails in a way that nobody has foreseen is noted too, and stops no other; without a database all wait.
@@ -154,7 +155,8 @@ def carry_out_waiting(*, beacon: randomness.Beacon, at: datetime) -> int:
             with transaction.atomic():
                 if not Act.objects.select_for_update(skip_locked=True).filter(pk=act.pk, done_at=None).exists():
                     continue  # somebody is at it
-                carry_out(act, beacon=beacon, at=at)
+                # What was done before may have taken minutes: a round that was to come may be out by now.
+                carry_out(act, beacon=beacon, at=clock())
             done += 1
         except (NotNow, randomness.BadSignature) as refusal:
             Act.objects.filter(pk=act.pk).update(refused=str(refusal))

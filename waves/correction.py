@@ -13,7 +13,7 @@ from registrations.models import Registrant, Wave
 from registrations.stages import DropOff, Stage
 from waves import naming, notices, revocation, seats
 from waves.decrees import Named, Writer, named
-from waves.draw import find_ticket, rank_of
+from waves.draw import NO_CAP, find_ticket, rank_of
 from waves.models import Decree, Draw, Notice, Recipient, Ticket
 from waves.screening import NotNow
 
@@ -67,6 +67,7 @@ def issue(wave: Wave, changes: list[Change], *, by: str, at: datetime) -> Decree
             raise NotNow(_("Wave %(wave)s has %(free)s free seats.") % {"wave": wave.number, "free": seats.of(draw).free})
         if added:
             naming.make_recipients(writer, draw, added)
+            _keep_cap(draw, added)
         decree = writer.finish(buy_by=naming.deadline(draw, at) if added else None)
         notices.post(decree, Notice.Kind.SELECTED, [one.registrant_id for one in added], at=at)
         notices.post(decree, Notice.Kind.REMOVED, [one.registrant_id for one in removed], at=at)
@@ -134,6 +135,24 @@ def _added(others: list[Draw], people: list[tuple[Change, Named]]) -> list[Named
                 % {"who": change.who, "wave": wave}
             )
     return [one._replace(reason=change.reason) for change, one in people]
+
+
+def _keep_cap(draw: Draw, added: list[Named]) -> None:
+    """Raises `NotNow` when one of the added is one too many of a household."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT owner.household FROM registrations_nikowner owner
+            JOIN registrations_registrant recipient ON recipient.id = owner.registrant_id
+            WHERE recipient.selected_wave_id IS NOT NULL
+              AND owner.household IN (SELECT household FROM registrations_nikowner WHERE registrant_id = ANY (%s::bigint[]))
+            GROUP BY 1 HAVING count(*) > %s
+            """,
+            [array(one.registrant_id for one in added), draw.household_cap or NO_CAP],
+        )
+        if cursor.rowcount:
+            text = _("Of a household, more than %(cap)s would be recipients.")
+            raise NotNow(text % {"cap": draw.household_cap})
 
 
 def _tickets(draws: list[Draw], ids: list[int]) -> dict[int, int]:

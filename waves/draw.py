@@ -314,7 +314,10 @@ def run(draw: Draw, *, signature: bytes, at: datetime) -> None:
             raise NotNow(_("The draw is not committed: there is no secret and no round."))
         if draw.drawn_at:
             raise NotNow(_("The draw has been made."))
-        draw.seed = seed_of(draw, chain_of(draw).verify(draw.round or 0, signature))
+        chain, round = chain_of(draw), draw.round or 0
+        if at < chain.at(round):
+            raise NotNow(_("Round %(round)s is not out yet.") % {"round": round})
+        draw.seed = seed_of(draw, chain.verify(round, signature))
         draw.signature, draw.drawn_at = signature, at
         with _scratch() as order, connection.cursor() as cursor:
             cursor.execute("SET LOCAL work_mem = '512MB'")
@@ -461,13 +464,18 @@ def publish(draw: Draw, *, at: datetime) -> None:
 def annul(draw: Draw, *, reason: str, at: datetime) -> None:
     """The draw does not count; it stays visible, with the reason, and the wave can be frozen anew. Raises `NotNow`.
 
-    One that was drawn is published by it, if it was not before: nobody draws again until the outcome fits, and hides the others.
+    One that was drawn is published by it, if it was not before; and one whose round is out is drawn first, for who knows the secret
+    knows its outcome. So nobody draws again until the outcome fits, and hides the others.
     """
     with _changing(draw):
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
         if not reason.strip():
             raise NotNow(_("A draw is annulled for a reason, which is published."))
+        if draw.committed_at and not draw.drawn_at and chain_of(draw).at(draw.round or 0) <= at:
+            raise NotNow(
+                _("Round %(round)s is out: the draw is made with it before it can be annulled.") % {"round": draw.round}
+            )
         draw.annulled_at, draw.annulled_because = at, reason.strip()
         if draw.drawn_at:
             draw.published_at = draw.published_at or at

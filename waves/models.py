@@ -256,6 +256,10 @@ class Draw(models.Model):
                 condition=Q(published_at=None) | Q(published_at__gte=F("drawn_at"), drawn_at__isnull=False),
             ),
             models.CheckConstraint(
+                name="draw_announced",
+                condition=Q(announced_at=None) | Q(announced_at__gte=F("published_at"), published_at__isnull=False),
+            ),
+            models.CheckConstraint(
                 name="draw_annulled", condition=Q(annulled_at=None) | (Q(announced_at=None) & ~Q(annulled_because=""))
             ),
         ]

@@ -85,6 +85,7 @@ def _select_all(draw: Draw, at: datetime) -> Iterator[list[Row]]:
             """
             SELECT place.registrant_id, place.rank, ticket.number FROM waves_place place
             JOIN waves_ticket ticket ON ticket.draw_id = place.draw_id AND ticket.position = place.position
+                AND ticket.registrant_id = place.registrant_id
             WHERE place.draw_id = %s ORDER BY 1
             """,
             [draw.pk],

@@ -10,7 +10,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from registrations.models import Wave
-from registrations.regions import Province
+from registrations.regions import WIB, Province
 from waves.models import Change, ListKind, Plan, RuleSet
 from waves.screening import NotNow
 
@@ -88,8 +88,8 @@ def extend(wave: Wave, closes_at: datetime, *, by: User, reason: str, at: dateti
             raise NotNow(_("Wave %(wave)s is closed.") % {"wave": wave.number})
         if closes_at <= max(at, wave.opens_at):
             raise NotNow(_("A wave closes in the future, and after it has opened."))
-        if Wave.objects.filter(closes_at=closes_at).exclude(pk=wave.pk).exists():
-            raise NotNow(_("Another wave closes at this very moment."))
+        if other := Wave.objects.filter(opens_at__lt=closes_at, closes_at__gt=wave.opens_at).exclude(pk=wave.pk).first():
+            raise NotNow(_("One wave at a time: wave %(wave)s is open then.") % {"wave": other.number})
         _change(wave, by=by, reason=reason, at=at, closes_at=closes_at)
 
 
@@ -106,6 +106,9 @@ def _lay_down(
 ) -> bool:
     """The wave's plan from now on; whether it is another than before."""
     _fit(rooms, wave.quota or 0)
+    if wave.closes_at and rule_set.in_force_from > wave.closes_at.astimezone(WIB).date():
+        text = _("The rules %(rules)s are not in force when the wave closes.")
+        raise NotNow(text % {"rules": rule_set.name})
     plan = Plan.objects.filter(wave=wave).first()
     before = (plan.rule_set_id, plan.rooms) if plan else ("", [])
     after = (rule_set.pk, list(rooms))

@@ -29,6 +29,10 @@ class Opening:
     sources: str
     #: Named in its decree; None: not drawn yet when the sources were written.
     accepted: int | None = None
+    #: How many had joined when it closed, rounded as it was published; None: nothing was.
+    joined: int | None = None
+    #: The day on which the result was told; None: not known.
+    announced: date | None = None
     raised: Mapping[str, Any] | None = None
 
     @property
@@ -40,10 +44,12 @@ class Opening:
 @cache
 def openings() -> dict[int, Opening]:
     """Waves 1 to 11 of 2020, by number."""
-    return {
-        row["number"]: Opening(**row | {name: datetime.fromisoformat(row[name]) for name in ("opens_at", "closes_at")})
-        for row in json.loads((DATA / "waves_2020.json").read_text())
-    }
+    return {row["number"]: Opening(**_read(row)) for row in json.loads((DATA / "waves_2020.json").read_text())}
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any]:
+    instants = {name: datetime.fromisoformat(row[name]) for name in ("opens_at", "closes_at")}
+    return row | instants | ({"announced": date.fromisoformat(row["announced"])} if "announced" in row else {})
 
 
 def load_rule_sets() -> int:

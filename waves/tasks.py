@@ -19,7 +19,7 @@ def carry_out() -> None:
     beacon = services.get("randomness")
     # First: what comes out is published even if the draw is annulled now. By the clock by which people have joined.
     acts.reveal(beacon=beacon, at=pg.now())
-    acts.carry_out_waiting(beacon=beacon, at=pg.now())
+    acts.carry_out_waiting(beacon=beacon, clock=pg.now)
 
 
 @shared_task(name="draws.write", time_limit=LONGEST)

@@ -18,17 +18,8 @@ from waves import draw, joining, naming, programme, screening
 from waves.models import Application, Change, Draw, Plan
 from waves.randomness import MockBeacon
 
-#: How many joined, as far as it was published; of waves 2 and 3 nothing was, and wave 8 had "more than four million".
-JOINED = {
-    1: 2_000_000,
-    2: 1_500_000,
-    3: 1_000_000,
-    4: 1_200_000,
-    5: 1_770_000,
-    6: 1_760_000,
-    7: 2_800_000,
-    8: 4_000_000,
-}
+#: How many join where nothing was published.
+ASSUMED = {2: 1_500_000, 3: 1_000_000}
 #: So many join in one transaction.
 BATCH = 10_000
 #: What becomes of each application, a step each: joined; and where there is a draw, frozen, drawn, decreed and announced.
@@ -69,7 +60,7 @@ def offices(plans: list[WavePlan], scale: Fraction) -> list[Office]:
     return [
         Office(
             plan,
-            max(half_up(JOINED[plan.number] * scale), named.get(plan.number, 0)),
+            max(half_up((openings[plan.number].joined or ASSUMED[plan.number]) * scale), named.get(plan.number, 0)),
             named.get(plan.number),
             half_up(openings[plan.number].seats * scale) if openings[plan.number].raised else None,
         )

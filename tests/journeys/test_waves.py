@@ -143,7 +143,7 @@ def test_the_office_draws_in_twos_and_everybody_can_check_it(staff, registrant, 
 
     def work():
         """The worker does what was confirmed."""
-        acts.carry_out_waiting(beacon=services.get("randomness"), at=now)
+        acts.carry_out_waiting(beacon=services.get("randomness"), clock=lambda: now)
 
     def ask(desk, name):
         desk.open("/pmo/gelombang/1/")
@@ -260,7 +260,7 @@ def test_the_office_decrees_revocation_calls_reserves_gives_seats_and_corrects_i
         assert who.faults(f"to confirm, {name}") == []
         who.page.get_by_label("Saya sudah memeriksa angka di halaman ini.").first.check()
         who.press("Konfirmasi")
-        acts.carry_out_waiting(beacon=services.get("randomness"), at=timezone.now())
+        acts.carry_out_waiting(beacon=services.get("randomness"), clock=timezone.now)
         who.open("/pmo/gelombang/1/")
         assert who.page.get_by_role("alert").count() == 0, "it was done"
 

@@ -103,7 +103,7 @@ def test_what_was_screened_can_be_screened_again_until_it_is_frozen(office):
     assert "Next: Freeze the list" in page
     assert "Screen again" in page
     assert asked(office, name="screen", **SURE) == "It is being done."
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 1
     assert wave.screenings.count() == 2
     drawing.freeze(wave, at=AFTER)
     assert "Screen again" not in text_of(office.get(PAGE))
@@ -193,7 +193,7 @@ def test_where_nobody_is_eligible_the_announcement_is_next_and_ends_the_wave(off
     assert "Screen again" in page
     assert asked(office, name="announce", **SURE) == "Asked for. Another person confirms it."
     acts.confirm(Act.objects.get(), by=User.objects.create_user("budi", is_staff=True))
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 1
 
     page = text_of(office.get(PAGE))
     assert "Next:" not in page
@@ -301,7 +301,7 @@ def test_a_round_that_is_entered_by_hand_draws_where_the_beacon_is_not_reached(o
     wrong = BEACON.signature(draw.round + 1).hex()
     for signature in (wrong, BEACON.signature(draw.round).hex()):
         assert asked(office, name="draw", signature=signature, **SURE) == "It is being done."
-        acts.carry_out_waiting(beacon=Unreachable(), at=TOLD)
+        acts.carry_out_waiting(beacon=Unreachable(), clock=lambda: TOLD)
         draw.refresh_from_db()
         if signature == wrong:
             assert f"not the signature of round {draw.round}" in text_of(office.get(PAGE))
@@ -379,6 +379,10 @@ def screened():
 def annulled():
     drawing.annul(make_drawn(count=12, quota=5), reason="a wrong list", at=TOLD)
     return {}
+
+
+def committed_far_ahead():
+    drawing.commit(make_frozen(count=4), chain=BEACON.chain, round=10**8, at=AFTER)
 
 
 def frozen():
@@ -487,9 +491,9 @@ def test_whoever_asked_cannot_confirm_and_somebody_else_ticks_that_they_have_loo
     with pytest.raises(IntegrityError), transaction.atomic():
         Act.objects.update(checker=act.maker)
     assert act.checker is None
-    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 0
+    assert acts.carry_out_waiting(beacon=BEACON, clock=timezone.now) == 0
     assert decided(budi, act, **seen, **SURE) == "Confirmed. It is being done."
-    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=timezone.now) == 1
 
 
 @pytest.mark.parametrize("step", IN_TWOS)
@@ -532,7 +536,7 @@ def in_twos(name, *, at, **details):
     """One of the office asks for it, another one confirms it, and it is done at this instant."""
     ani, budi = (User.objects.get_or_create(username=username, is_staff=True)[0] for username in ("ani", "budi"))
     acts.confirm(acts.ask(Wave.objects.get(pk=1), name, by=ani, **details), by=budi)
-    assert acts.carry_out_waiting(beacon=BEACON, at=at) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: at) == 1
 
 
 def test_each_state_stands_there_with_who_and_when(office, english):
@@ -618,8 +622,8 @@ def test_seats_given_to_a_later_wave_stand_on_both_pages_with_both_people(office
 def test_seats_that_two_waves_give_to_one_at_the_same_instant_are_told_apart(office, english):
     make_announced(count=4, quota=7)
     of_2 = drawn_in_wave_2(quota=8)
-    naming.issue(of_2, by="Denni", at=TOLD)
-    naming.announce(of_2, at=TOLD)
+    naming.issue(of_2, by="Denni", at=TOLD + timedelta(days=7))
+    naming.announce(of_2, at=TOLD + timedelta(days=7))
     make_wave(3, quota=100)
     for number, count, checker in ((1, 3, "budi"), (2, 2, "citra")):
         act = acts.ask(
@@ -627,7 +631,7 @@ def test_seats_that_two_waves_give_to_one_at_the_same_instant_are_told_apart(off
         )
         acts.confirm(act, by=User.objects.create_user(checker, is_staff=True))
 
-    assert acts.carry_out_waiting(beacon=BEACON, at=TOLD + timedelta(days=40)) == 2
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: TOLD + timedelta(days=40)) == 2
 
     page = text_of(office.get("/pmo/gelombang/3/"))
     assert "Seats: 100 → 103. Revoked seats (from wave 1) ani budi" in page
@@ -656,6 +660,13 @@ OUT_OF_TURN = {
     "freeze before the screening": (not_screened, "freeze", {}, "have not been screened"),
     "freeze without seats": (without_seats, "freeze", {}, "Wave 1 has no quota."),
     "draw before the secret": (frozen, "draw", {"signature": "ab"}, "The draw is not committed"),
+    "draw before the round": (committed_far_ahead, "draw", {"signature": "ab"}, "Round 100000000 is not out yet."),
+    "annul when the round is out": (
+        lambda: make_committed(count=4),
+        "annul",
+        {"reason": "x"},
+        "is out: the draw is made with it before it can be annulled",
+    ),
     "publish before the draw": (lambda: make_committed(count=4), "publish", {}, "The draw has not been made."),
     "decree before the draw": (lambda: make_committed(count=4), "decree", SIGNED, "The draw is not published."),
     "decree before the publication": (drawn, "decree", SIGNED, "The draw is not published."),
@@ -678,7 +689,7 @@ def test_a_step_out_of_turn_is_refused_with_its_reason_and_nothing_is_half_done(
     if act.checker is None:
         acts.confirm(act, by=User.objects.create_user("budi", is_staff=True))
 
-    assert acts.carry_out_waiting(beacon=BEACON, at=timezone.now()) == 0
+    assert acts.carry_out_waiting(beacon=BEACON, clock=timezone.now) == 0
 
     page = text_of(office.get(PAGE))
     assert "This could not be done: " in page

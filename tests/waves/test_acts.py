@@ -66,7 +66,7 @@ def test_a_round_that_no_calendar_knows_is_refused_and_the_other_acts_are_done()
     closed(2)
     bad, good = asked(Name.COMMIT, round=10**11), asked(Name.SCREEN, wave=2)
 
-    done = acts.carry_out_waiting(beacon=BEACON, at=Wave.objects.get(pk=2).closes_at)
+    done = acts.carry_out_waiting(beacon=BEACON, clock=lambda: Wave.objects.get(pk=2).closes_at)
 
     assert done == 1
     assert refusal_of(bad) == "There is no such round."
@@ -81,7 +81,7 @@ def test_a_key_of_decrees_that_was_not_filled_in_is_refused_and_the_other_acts_a
     asked(Name.SCREEN, wave=2)
     settings.DECREE_KEYS = "2026a:"
 
-    assert acts.carry_out_waiting(beacon=BEACON, at=Wave.objects.get(pk=2).closes_at) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: Wave.objects.get(pk=2).closes_at) == 1
 
     assert "DECREE_KEYS" in refusal_of(bad)
     assert not Decree.objects.exists()
@@ -93,13 +93,27 @@ def test_what_nobody_has_foreseen_is_noted_by_its_type_alone_and_stops_no_other_
     bad = asked(Name.COMMIT, round=BEACON.chain.first_after(AFTER))
     asked(Name.SCREEN, wave=2)
 
-    done = acts.carry_out_waiting(beacon=Failing(KeyError("Siti Rahmawati")), at=Wave.objects.get(pk=2).closes_at)
+    done = acts.carry_out_waiting(beacon=Failing(KeyError("Siti Rahmawati")), clock=lambda: Wave.objects.get(pk=2).closes_at)
 
     assert done == 1
     assert "KeyError" in refusal_of(bad)
     assert "KeyError" in caplog.text
     assert "Siti" not in refusal_of(bad) + caplog.text
     acts.withdraw(bad)
+
+
+def test_the_instant_that_counts_is_that_of_each_act_and_not_that_at_which_the_first_began():
+    make_frozen(count=3)
+    closed(2)
+    before = Wave.objects.get(pk=2).closes_at
+    round = BEACON.chain.first_after(before)
+    slow, late = asked(Name.SCREEN, wave=2), asked(Name.COMMIT, round=round)
+    instants = iter([before, BEACON.chain.at(round)])
+
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: next(instants)) == 1
+
+    assert (refusal_of(slow), refusal_of(late)) == ("", f"Round {round} lies in the past: its randomness is known.")
+    assert Draw.objects.get().secret is None
 
 
 def test_when_its_round_is_out_a_draw_is_drawn_before_it_is_annulled():
@@ -132,7 +146,7 @@ def test_without_a_database_an_act_waits_to_be_done_again(error):
     act = asked(Name.COMMIT, round=BEACON.chain.first_after(AFTER))
 
     with pytest.raises(error):
-        acts.carry_out_waiting(beacon=Failing(error("gone")), at=AFTER)
+        acts.carry_out_waiting(beacon=Failing(error("gone")), clock=lambda: AFTER)
 
     assert refusal_of(act) == ""
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 1

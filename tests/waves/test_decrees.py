@@ -23,6 +23,7 @@ from registrations.models import PersonalData, Registrant
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from tests.conftest import ROOT
+from tests.people import make_registrants
 from tests.waves.cast import (
     AFTER,
     BEACON,
@@ -500,7 +501,12 @@ def lose_place(id):
     Place.objects.filter(registrant_id=id).delete()
 
 
-@pytest.mark.parametrize("happens", [fall_back, lose_data, lose_place])
+def be_somebody_else(id):
+    [other] = make_registrants(1, stage=Stage.PHONE_VERIFIED, first=900)
+    Place.objects.filter(registrant_id=id).update(registrant_id=other)
+
+
+@pytest.mark.parametrize("happens", [fall_back, lose_data, lose_place, be_somebody_else])
 def test_if_somebody_who_was_drawn_cannot_be_selected_nothing_has_happened(happens):
     draw = make_published(count=10, quota=5)
     happens(Place.objects.first().registrant_id)
@@ -563,7 +569,7 @@ def test_a_wave_in_which_nobody_is_eligible_ends_undrawn_and_its_applicants_may_
     act = acts.ask(wave, Act.Name.ANNOUNCE, by=make_staff("ani"))
     acts.confirm(act, by=make_staff("budi"))
 
-    assert acts.carry_out_waiting(beacon=BEACON, at=AT) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AT) == 1
 
     assert state_of(wave, AT) is State.ANNOUNCED
     assert {row.drop_off for row in Registrant.objects.filter(pk__in=ids)} == {DropOff.EXCLUDED_PROFESSION}
@@ -605,7 +611,7 @@ def test_as_long_as_somebody_is_eligible_a_wave_does_not_end_undrawn():
     acts.confirm(act, by=make_staff("budi"))
     make_applicants(wave, 1, first=500)
 
-    acts.carry_out_waiting(beacon=BEACON, at=AT)
+    acts.carry_out_waiting(beacon=BEACON, clock=lambda: AT)
     act.refresh_from_db()
     assert "since the screening" in act.refused
     acts.withdraw(act)

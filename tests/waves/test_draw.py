@@ -297,10 +297,10 @@ def test_a_draw_without_commitment_or_with_a_wrong_signature_is_refused_and_leav
 
 def test_a_round_of_another_chain_is_refused():
     draw = make_frozen()
-    drawing.commit(draw, chain=QUICKNET, round=QUICKNET.first_after(AFTER) + 1, at=AFTER)
+    drawing.commit(draw, chain=QUICKNET, round=ROUND, at=AFTER)
 
     with pytest.raises(BadSignature):
-        drawing.run(draw, signature=BEACON.signature(draw.round), at=LATER)
+        drawing.run(draw, signature=BEACON.signature(draw.round), at=QUICKNET.at(ROUND))
 
 
 def test_a_published_round_of_drand_draws():
@@ -445,7 +445,7 @@ def test_rank_place_and_proof_of_each_ticket_are_found():
 def unhappened(draw, signature):
     """What a draw by this signature comes to, that has not happened afterwards."""
     with transaction.atomic():
-        drawing.run(draw, signature=signature, at=LATER)
+        drawing.run(draw, signature=signature, at=AFTER + timedelta(days=1))
         found = bytes(draw.seed), order(draw), taken(draw), draw.cut_offs, draw.selected
         transaction.set_rollback(True)
     return found
@@ -620,7 +620,12 @@ def test_a_draw_is_annulled_for_a_reason_and_stays_visible():
 
 
 @pytest.mark.parametrize(
-    "step", ["published_at = now()", "drawn_at = now(), seed = sha256('x'), signature = sha256('x'), selected = 0"]
+    "step",
+    [
+        "announced_at = now()",
+        "published_at = now()",
+        "drawn_at = now(), seed = sha256('x'), signature = sha256('x'), selected = 0",
+    ],
 )
 def test_the_database_lets_no_step_come_without_the_one_before(step):
     make_frozen(count=4)
@@ -680,15 +685,15 @@ def test_an_act_is_asked_for_once_done_once_and_taken_back_before():
     with pytest.raises(NotNow, match="already"):
         acts.confirm(act, by=make_staff("third"))
 
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 0
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 0
     act.refresh_from_db()
     assert "screened" in act.refused
     acts.withdraw(act)
     screen(wave, at=AFTER)
     act = acts.ask(wave, Act.Name.FREEZE, by=checker)
     acts.confirm(act, by=maker)
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 1
-    assert acts.carry_out_waiting(beacon=BEACON, at=AFTER) == 0
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 1
+    assert acts.carry_out_waiting(beacon=BEACON, clock=lambda: AFTER) == 0
 
     with pytest.raises(NotNow, match="done"):
         acts.carry_out(act, beacon=BEACON, at=AFTER)

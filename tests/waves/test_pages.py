@@ -3,6 +3,9 @@
 import hashlib
 import json
 import re
+import shutil
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -88,6 +91,14 @@ def test_the_files_are_given_by_their_names_with_the_hash_that_all_of_them_hang_
     assert files.keys() == set(publishing.FILES)
     assert (tmp_path / "SHA256SUMS").read_text() == "".join(f"{files[name]}  {name}\n" for name in publishing.FILES[:-1])
     text = text_of(page)
+    assert 'href="/undian/verify_draw.py" download' in page.content.decode()
+    (checker := tmp_path / "verify_draw.py").write_bytes(b"".join(reader.get("/undian/verify_draw.py")))
+    told = re.search(r"python3 verify_draw.py FOLDER( --sha256 [0-9a-f -]+(?:--[a-z]+ [0-9a-f]+ ?)+)", text)[1]
+    (folder := tmp_path / "folder").mkdir()
+    for name in files:
+        shutil.copy(tmp_path / name, folder)
+    checked = subprocess.run([sys.executable, checker, folder, *told.split()], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
     assert f"SHA-256 of SHA256SUMS, which names all others {files['SHA256SUMS']}" in text
     assert f"python3 verify_draw.py FOLDER --sha256 {files['SHA256SUMS']} --root {bytes(draw.root).hex()}" in text
     (publishing.file(draw, "SHA256SUMS")).write_bytes(b"another")

@@ -51,14 +51,21 @@ def test_an_extended_window_leaves_a_trace_and_counts_at_once():
     assert Change.objects.get().after == later.isoformat(timespec="minutes")
 
 
-def plan(**changes):
+def load_rules():
+    """Those that come with the project, and one that is in force with them."""
     programme.load_rule_sets()
+    of_2021 = RuleSet.objects.values().get(name="2021-03")
+    RuleSet.objects.get_or_create(**of_2021 | {"name": "capped", "in_force_from": NOW.date()})
+
+
+def plan(**changes):
+    load_rules()
     changes.setdefault("by", User.objects.filter(username="boss").first() or make_staff("boss"))
     options = {
         "opens_at": NOW + timedelta(days=1),
         "closes_at": NOW + timedelta(days=4),
         "quota": 500,
-        "rule_set": RuleSet.objects.get(name="2021-03"),
+        "rule_set": RuleSet.objects.get(name="capped"),
         "reason": "Budget of the second half",
         "at": NOW,
     }
@@ -72,7 +79,7 @@ def test_the_next_wave_is_that_of_who_registered_since_and_every_part_of_it_leav
     rooms = planning.set_apart(50, {Province.PAPUA: 7, Province.JAWA_BARAT: 20})
     wave = plan(opens_at=CLOSES, closes_at=CLOSES + timedelta(days=3), rooms=rooms)
 
-    assert (wave.number, wave.quota, wave.plan.rule_set_id) == (2, 500, "2021-03")
+    assert (wave.number, wave.quota, wave.plan.rule_set_id) == (2, 500, "capped")
     assert wave.plan.rooms == [
         {"name": "priority", "seats": 50, "list": "priority"},
         {"name": "Jawa Barat", "seats": 20, "province": 32},
@@ -131,8 +138,9 @@ def test_nothing_is_changed_without_a_reason_or_after_the_freeze_or_the_close():
     with pytest.raises(NotNow, match="future"):
         planning.extend(wave, NOW - timedelta(hours=1), by=boss, reason="x", at=NOW)
     make_wave(2)
-    with pytest.raises(NotNow, match="Another wave"):
-        planning.extend(wave, Wave.objects.get(pk=2).closes_at, by=boss, reason="x", at=NOW)
+    for overlapping in (Wave.objects.get(pk=2).opens_at + timedelta(seconds=1), Wave.objects.get(pk=2).closes_at):
+        with pytest.raises(NotNow, match="wave 2 is open then"):
+            planning.extend(wave, overlapping, by=boss, reason="x", at=NOW)
     draw = make_drawn(count=2)
     with pytest.raises(NotNow, match="frozen"):
         planning.change_quota(draw.wave, 5, by=boss, reason="x", at=AFTER)
@@ -154,6 +162,7 @@ def test_a_quota_that_is_changed_during_the_freeze_is_refused_after_it():
 
 
 def changed(wave, rule_set="2020-04", priority=0, provinces=None, *, reason="By decision", at=NOW):
+    load_rules()
     rooms = planning.set_apart(priority, provinces or {})
     planning.change_rules(wave, RuleSet.objects.get(pk=rule_set), rooms, by=User.objects.get(), reason=reason, at=at)
 
@@ -161,15 +170,15 @@ def changed(wave, rule_set="2020-04", priority=0, provinces=None, *, reason="By 
 def test_changed_rules_and_seats_set_apart_count_and_leave_a_trace():
     wave, boss = make_wave(quota=10), make_staff("boss")
 
-    changed(wave, "2021-03", 3, {Province.JAWA_BARAT: 2})
+    changed(wave, "capped", 3, {Province.JAWA_BARAT: 2})
 
     plan = Plan.objects.get(wave=wave)
-    assert (plan.rule_set_id, [room["seats"] for room in plan.rooms]) == ("2021-03", [3, 2])
+    assert (plan.rule_set_id, [room["seats"] for room in plan.rooms]) == ("capped", [3, 2])
     assert list(Change.objects.values_list("field", "before", "after", "by", "at", "reason")) == [
-        ("rule_set", "2020-04", "2021-03", boss.pk, NOW, "By decision"),
+        ("rule_set", "2020-04", "capped", boss.pk, NOW, "By decision"),
         ("rooms", "–", "priority 3, Jawa Barat 2", boss.pk, NOW, "By decision"),
     ]
-    changed(wave, "2021-03", 3)
+    changed(wave, "capped", 3)
     assert Change.objects.last().before == "priority 3, Jawa Barat 2"
     assert Change.objects.count() == 3, "what stays as it was leaves none"
 
@@ -195,15 +204,16 @@ def test_rules_and_seats_set_apart_are_fixed_from_the_close_on():
     make_staff("boss")
     for says, change in (
         ("already", {}),
-        ("reason", {"rule_set": "2021-03", "reason": " "}),
+        ("reason", {"rule_set": "capped", "reason": " "}),
         ("11 of 10", {"priority": 11}),
-        ("closed", {"rule_set": "2021-03", "at": CLOSES}),
+        ("2021-03 are not in force", {"rule_set": "2021-03"}),
+        ("closed", {"rule_set": "capped", "at": CLOSES}),
     ):
         with pytest.raises(NotNow, match=says):
             changed(wave, **change)
     make_drawn(count=2)
     with pytest.raises(NotNow, match="frozen"):
-        changed(wave, "2021-03")
+        changed(wave, "capped")
     assert not Change.objects.exists()
     assert Plan.objects.get().rule_set_id == "2020-04"
 
@@ -231,19 +241,19 @@ def test_the_waves_of_2020_come_with_rules_sources_and_the_raised_quota():
     assert RuleSet.objects.count() == 2
 
 
-#: What was published: opening and close (WIB), seats when planned and in the end.
+#: What was published: opening and close (WIB), seats when planned and in the end, how many joined, and the day of the result.
 OF_2020 = {
-    1: ("2020-04-11T00:00", "2020-04-16T16:00", 164_000, 200_000),
-    2: ("2020-04-20T08:00", "2020-04-23T16:00", 288_154, 288_154),
-    3: ("2020-04-27T00:00", "2020-05-01T00:00", 224_653, 224_653),
-    4: ("2020-08-07T00:00", "2020-08-13T00:00", 800_000, 800_000),
-    5: ("2020-08-15T12:00", "2020-08-20T00:00", 800_000, 800_000),
-    6: ("2020-08-27T00:00", "2020-08-31T12:00", 800_000, 800_000),
-    7: ("2020-09-03T12:00", "2020-09-08T00:00", 800_000, 800_000),
-    8: ("2020-09-10T12:00", "2020-09-15T00:00", 800_000, 800_000),
-    9: ("2020-09-17T12:00", "2020-09-22T00:00", 800_000, 800_000),
-    10: ("2020-09-26T00:00", "2020-09-28T12:00", 116_261, 116_261),
-    11: ("2020-11-02T12:00", "2020-11-05T00:00", 400_000, 400_000),
+    1: ("2020-04-11T00:00", "2020-04-16T16:00", 164_000, 200_000, 2_000_000, "2020-04-21"),
+    2: ("2020-04-20T08:00", "2020-04-23T16:00", 288_154, 288_154, None, "2020-04-29"),
+    3: ("2020-04-27T00:00", "2020-05-01T00:00", 224_653, 224_653, None, None),
+    4: ("2020-08-07T00:00", "2020-08-13T00:00", 800_000, 800_000, 1_200_000, "2020-08-16"),
+    5: ("2020-08-15T12:00", "2020-08-20T00:00", 800_000, 800_000, 1_770_000, "2020-08-28"),
+    6: ("2020-08-27T00:00", "2020-08-31T12:00", 800_000, 800_000, 1_760_000, "2020-09-03"),
+    7: ("2020-09-03T12:00", "2020-09-08T00:00", 800_000, 800_000, 2_800_000, "2020-09-10"),
+    8: ("2020-09-10T12:00", "2020-09-15T00:00", 800_000, 800_000, 4_000_000, "2020-09-17"),
+    9: ("2020-09-17T12:00", "2020-09-22T00:00", 800_000, 800_000, 5_900_000, "2020-09-23"),
+    10: ("2020-09-26T00:00", "2020-09-28T12:00", 116_261, 116_261, 6_700_000, "2020-10-02"),
+    11: ("2020-11-02T12:00", "2020-11-05T00:00", 400_000, 400_000, 6_000_000, "2020-11-10"),
 }
 
 
@@ -252,7 +262,8 @@ def test_windows_and_quotas_of_2020_are_those_that_were_published(number):
     opening = programme.openings()[number]
     window = [f"{instant.astimezone(WIB):%Y-%m-%dT%H:%M}" for instant in (opening.opens_at, opening.closes_at)]
 
-    assert (*window, opening.quota, opening.seats) == OF_2020[number]
+    announced = opening.announced and opening.announced.isoformat()
+    assert (*window, opening.quota, opening.seats, opening.joined, announced) == OF_2020[number]
     assert opening.sources
 
 

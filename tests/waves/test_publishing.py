@@ -247,10 +247,21 @@ def test_a_drawn_draw_that_is_annulled_before_it_was_published_is_published_by_t
 def test_what_was_not_drawn_has_nothing_to_publish_when_it_is_annulled():
     draw = make_committed(count=5)
 
-    drawing.annul(draw, reason="A wrong list.", at=AFTER + timedelta(hours=2))
+    drawing.annul(draw, reason="A wrong list.", at=AFTER)
 
     assert Draw.objects.get().published_at is None
     assert publishing.as_json(draw)["secret"] is None
+
+
+def test_whose_round_is_out_is_drawn_before_it_is_annulled_whether_its_beacon_is_reached_or_not():
+    draw = make_committed(count=5)
+
+    with pytest.raises(NotNow, match=f"Round {draw.round} is out"):
+        annul(draw)
+
+    run(draw)
+    annul(draw)
+    assert Draw.objects.get().published_at, "so that nobody can draw again until it fits, and hide this one"
 
 
 def test_what_another_database_has_left_is_not_taken_for_the_draws_files(tmp_path, settings):

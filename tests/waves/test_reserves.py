@@ -257,6 +257,23 @@ def test_nobody_is_added_or_called_in_the_middle_of_a_freeze():
     assert "gelombang 2" in str(other.error)
 
 
+def test_a_correction_keeps_the_cap_of_a_household():
+    wave = make_wave(quota=10, rule_set="2021-03")
+    ids = make_applicants(wave, 10)
+    share_household(ids[:4])
+    draw = draw_and_announce(wave)
+    kept_back, *_ = drawing.kept_back(draw)
+    [stranger] = make_applicants(make_wave(2), 1, first=700)
+
+    def add(who):
+        return correction.issue(draw.wave, correction.read(f"+; {who}; a wrong list"), by="Denni", at=LATER)
+
+    with pytest.raises(NotNow, match="Of a household, more than 2"):
+        add(ticket(draw, kept_back))
+    assert Recipient.objects.count() == 8
+    assert add(Registrant.objects.get(pk=stranger).reference).names == 1
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
