@@ -32,6 +32,7 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     """What is measured, in order: some of it looks at what the chain has left."""
     from benchmarks import (
         api,
+        batch,
         chain,
         costs,
         decree,
@@ -60,6 +61,7 @@ def parts(people: int) -> Iterator[tuple[str, Callable[[], Figures]]]:
     yield "signup", signup.measure
     yield "spending", lambda: spending.measure(people)
     yield "api", api.measure
+    yield "batch", batch.measure
     yield "screening", lambda: screening.measure(5 * min(people, 1_000_000))
     yield "draw", lambda: draw.measure(12 * min(people, 1_000_000))
 
@@ -86,7 +88,8 @@ def main() -> None:
         "--only",
         nargs="+",
         metavar="PART",
-        help="only these parts: generator chain ends migration floor decree intake naive costs worker signup spending api screening draw",
+        help="only these parts: generator chain ends migration floor decree intake naive costs worker signup spending api batch "
+        "screening draw",
     )
     arguments = parser.parse_args()
     if arguments.only and "chain" not in arguments.only and AFTER_THE_CHAIN & set(arguments.only):

@@ -31,10 +31,11 @@ def running(*arguments: str, log: Path, **environment: str) -> Iterator[subproce
         kill(process)
 
 
-def output_of(program: str, *arguments: str) -> str:
+def output_of(program: str, *arguments: str, **environment: str) -> str:
     """What a Python program prints, run to its end in a process of its own."""
     command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
+    env = project_environment() | environment
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

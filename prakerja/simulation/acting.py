@@ -9,13 +9,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from django.db import connection
+from django.db import connection, transaction
 
 from foundation.pg import array
 from foundation.work import Claim, enqueue
 from incentives import checking, gating, linking, obligations
+from incentives.gates import Gate
+from incentives.models import Account
 from incentives.payers import PAYERS
-from incentives.payout import MockPayer
+from incentives.payout import MockPayer, Verdict
+from incentives.serializers import REASONS
 from prakerja.simulation import calls
 from prakerja.simulation.channels import DIRECTLY, Channel, expect
 from prakerja.simulation.population import Population
@@ -56,15 +59,19 @@ class Acting:
             enqueue(called(era), people.ids, notes=notes, hint=False)
         return len(claim.items)
 
-    def follow(self, claim: Claim, era: int) -> int:
-        """What the people themselves do, of whom partners have told."""
+    def follow(self, claim: Claim, era: int, partners: calls.ByApi) -> int:
+        """What the people themselves do, of whom partners have told; and their payers tell of their accounts."""
         numbers, purchases = zip(*(item.note for item in claim.items), strict=True)
         people = _People([item.subject for item in claim.items], self.recipients.lives(numbers))
         people.purchases = [(purchase, "") for purchase in purchases]
-        with claim.settling():
+        with transaction.atomic():
             self._link(people, ERAS[era])
             self._become_payable(people, ERAS[era])
-        return len(claim.items)
+        # When the accounts are there for all to see; who dies here has it told again.
+        for payer, accounts in _verdicts(people.ids).items():
+            partners.checked(accounts, payer, ERAS[era])
+        with claim.settling():
+            return len(claim.items)
 
     def _study(self, people: "_People", *, now: datetime, through: Channel) -> None:
         """They buy, redeem, give back and complete."""
@@ -158,6 +165,15 @@ def ask_payers(at: datetime) -> None:
     for payer in PAYING:
         while checking.check_batch(payer, payer=MockPayer(), size=MOST, clock=stopped(at)):
             pass
+
+
+def _verdicts(registrant_ids: Sequence[int]) -> dict[str, list[tuple[int, str]]]:
+    """What payers have said of these people's accounts, in their words: by payer, pairs of the account's id and the verdict."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    accounts = Account.objects.filter(registrant_id__in=registrant_ids, ended_at=None).order_by("pk")
+    for payer, id, gate in accounts.values_list("payer", "pk", "gate"):
+        found.setdefault(payer, []).append((id, REASONS.get(Gate(gate), Verdict.FIT.value)))
+    return found
 
 
 class Offer(NamedTuple):

@@ -36,7 +36,7 @@ COMMIT = "/api/v1/integration/payment/redeem-code/commit"
 USED = 1
 TOKEN = "/api/v1/oauth/token"  # noqa: S105 - where one is asked for
 NAME = "simulasi"
-SCOPES = (Scope.PURCHASES_WRITE, Scope.COMPLETIONS_WRITE, Scope.PAYOUTS_WRITE)
+SCOPES = (Scope.PURCHASES_WRITE, Scope.COMPLETIONS_WRITE, Scope.ACCOUNTS_CHECK, Scope.PAYOUTS_WRITE)
 
 T = TypeVar("T")
 
@@ -150,6 +150,15 @@ class ByApi:
     def cancel(self, cancellations: Sequence[cancelling.Cancellation], platform: str) -> None:
         for at, some in _together(cancellations, lambda each: each.at):
             self._tell(platform, "/api/v1/cancellations/", [{"redeem_code": each.redeem_code} for each in some], at)
+
+    def checked(self, accounts: Sequence[tuple[int, str]], payer: str, at: datetime) -> None:
+        """A payer tells how these accounts are, pairs of id and verdict."""
+        self._tell(
+            payer,
+            "/api/v1/account-checks/",
+            [{"reference": str(id), "verdict": verdict} for id, verdict in accounts],
+            at,
+        )
 
     def paid(self, references: Sequence[str], payer: str, at: datetime) -> None:
         """A payer tells that it has paid these."""

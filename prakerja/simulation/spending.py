@@ -108,26 +108,28 @@ class Spending:
             case _:
                 found = 0
         return bool(found) or (
-            not outstanding(step.queues) and bool(work_off("office", size=1, service=None, act=self._take_step))
+            not outstanding(step.queues)
+            and bool(work_off("office", size=1, service=None, act=lambda claim: self._take_step(claim, partners)))
         )
 
-    def _take_step(self, claim: Claim) -> int:
+    def _take_step(self, claim: Claim, partners: calls.ByApi) -> int:
         [item] = claim.items
         step = STEPS[item.subject]
         # Another process may have taken the step before, and this one's work is not done yet.
-        over = not outstanding(step.queues) and self._do(step)
+        over = not outstanding(step.queues) and self._do(step, partners)
         following = item.subject + over
         with claim.settling():
             if following < len(STEPS):
                 enqueue("office", [following], hint=False)
         return 1
 
-    def _do(self, step: Step) -> bool:
+    def _do(self, step: Step, partners: calls.ByApi) -> bool:
         """Whether all of the step is done by this."""
         if step.deed is not Deed.FOLLOW:
             return office.do(step)
         # By one process: others would find in the queues what is these people's.
-        while work_off(called(step.era), size=MOST, service=None, act=lambda claim: self.acting.follow(claim, step.era)):
+        follow = self.acting.follow
+        while work_off(called(step.era), size=MOST, service=None, act=lambda claim: follow(claim, step.era, partners)):
             pass
         return True
 

@@ -1,26 +1,56 @@
 """What every payer must do: say of an account whether it is fit, pay a reference once, and tell what became of it."""
 
-import pytest
+import json
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from django.conf import settings
+
+from foundation.services import build
 from incentives.gates import Gate
-from incentives.payout import HttpPayer, MockPayer, Order, Outcome, Payer, Query, Verdict
-from prakerja.mockservices import Server
+from incentives.payers import PAYERS, service
+from incentives.payout import HttpPayer, Order, Outcome, Payer, Query, Verdict
+from prakerja.mockservices import Server, serving
+from prakerja.mockservices.bank import Bank
+from tests.processes import output_of
 
 PHONE = "+6281234567890"
 NIK = "3175032307910000"
 
+ASK = "import json; from prakerja.settings import SERVICES; print(json.dumps(SERVICES))"
 
-@pytest.fixture(params=["mock", "http", "http, chunks of 3", "http, one bank of several"])
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def mock_services(server: Server) -> Server:
+    """One server for all tests, whose banks begin anew with each."""
+    server.services.bank = Bank()
+    return server
+
+
+@pytest.fixture(scope="module")
+def addressed(server: Server) -> dict[str, Any]:
+    """The services as they are configured where each payer has an address."""
+    urls = {f"PAYOUT_{code.upper()}_URL": f"{server.url}/{code}" for code in PAYERS}
+    keys = {f"PAYOUT_{code.upper()}_KEY": f"key of {code}" for code in PAYERS}
+    found: dict[str, Any] = json.loads(output_of(ASK, **urls, **keys))
+    return found
+
+
+@pytest.fixture(params=[*(f"{code}, {how}" for code in PAYERS for how in ("mock", "http")), "http, chunks of 3"])
 def payer(request: pytest.FixtureRequest, mock_services: Server) -> Payer:
-    match request.param:
-        case "mock":
-            return MockPayer()
-        case "http":
-            return HttpPayer(mock_services.url, key="k")
-        case "http, chunks of 3":
-            return HttpPayer(mock_services.url + "/", chunk=3)
-        case _:
-            return HttpPayer(mock_services.url + "/bni")
+    code, _, how = request.param.partition(", ")
+    if how == "chunks of 3":
+        return HttpPayer(mock_services.url + "/", chunk=3)
+    configured = settings.SERVICES if how == "mock" else request.getfixturevalue("addressed")
+    payer: Payer = build(configured[service(code)])
+    return payer
 
 
 def query(reference: str = "1", account: str = "1234567890", phone: str = PHONE) -> Query:
@@ -135,6 +165,16 @@ def test_the_same_reference_is_the_same_payment(payer: Payer):
 
 def payments(server: Server) -> dict[str, dict[str, object]]:
     return {str(line["reference"]): line for line in server.services.bank.payments()}
+
+
+def test_each_payer_is_asked_at_its_own_address_with_its_own_key(mock_services: Server, addressed: dict[str, Any]):
+    for code in PAYERS:
+        assert build(addressed[service(code)]).pay([order(f"17-{code}")]) == [Outcome.PAID]
+
+    assert [(line["payer"], line["reference"]) for line in payments(mock_services).values()] == [
+        (code, f"17-{code}") for code in PAYERS
+    ]
+    assert [addressed[service(code)]["OPTIONS"]["key"] for code in PAYERS] == [f"key of {code}" for code in PAYERS]
 
 
 def test_a_bank_credits_a_reference_once_however_often_and_with_whatever_it_comes(mock_services: Server):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Count, Max, Min
 
 from foundation import outbox
 from foundation.models import SetAside, Work
@@ -61,6 +62,7 @@ from tests.people import make_registrants
 from tests.plans import rows_read
 from tests.trainings import cast as trainings
 from tests.trainings.cast import COMPLETES
+from tests.waves.cast import by_force
 from trainings.models import Purchase
 from waves.screening import NotNow
 
@@ -312,6 +314,34 @@ def test_nothing_is_in_two_batches():
     assert (first.payouts, second.payouts) == (2, 1)
     with pytest.raises(NotNow):
         batching.propose("bni", by=clerk("maker"), at=LATER)
+
+
+def test_a_hundred_thousand_go_into_one_batch_whatever_is_asked_and_the_next_one_waits():
+    most = 100_000
+    with by_force(), connection.cursor() as cursor:  # nobody's: to propose asks only what is owed, and of which account
+        cursor.execute(
+            f"""
+            INSERT INTO incentives_account (registrant_id, digest, linked_at, checked_at, payer, sealed, gate)
+            SELECT id, gen_random_uuid(), %(at)s, %(at)s, 'bni', '', 0 FROM generate_series(1, {most} + 1) AS id;
+            INSERT INTO incentives_obligation (id, due_at, amount, state, gate, attempt)
+            SELECT id * {ITEMS} + 1, %(at)s, 600000, 1, 0, 0 FROM generate_series(1, {most} + 1) AS id
+            """,
+            {"at": LATER},
+        )
+
+    first = batching.propose("bni", by=clerk("maker"), at=LATER, limit=most + 1)
+
+    assert (first.payouts, first.rupiah) == (most, most * 600_000)
+    assert Payout.objects.aggregate(first=Min("obligation_id"), last=Max("obligation_id"), count=Count("pk")) == {
+        "first": number(1, 1),
+        "last": number(most, 1),
+        "count": most,
+    }
+    batching.approve(first, by=clerk("checker"), sha256=bytes(first.sha256).hex(), at=LATER)
+    second = batching.propose("bni", by=clerk("maker"), at=LATER)
+    assert (second.payouts, payout(most + 1).batch_id) == (1, second.pk)
+    with by_force():
+        Obligation.objects.all().delete()
 
 
 READ = ("incentives_obligation", "incentives_account")

@@ -86,9 +86,10 @@ class World:
             return caller.generic(method, address, encode_multipart(BOUNDARY, body), MULTIPART_CONTENT, **headers)
         return caller.generic(method, address, body, form, **headers)
 
-    def sign(self, partner, address, names=None):
+    def sign(self, partner, address, names=None, *, at=0):
+        """`at`: when, in Unix seconds; 0: now."""
         content = json.dumps(self.body(names))
-        headers = signed(partner, "POST", address, content.encode())
+        headers = signed(partner, "POST", address, content.encode(), at=at)
         return Api().generic("POST", address, content, "application/json", **headers)
 
 

@@ -4,18 +4,24 @@ import json
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
+from oauth2_provider.models import AccessToken
 
+from foundation import pg
 from foundation.models import SetAside
 from partners.models import Call
+from prakerja.celery import app
 from tests.partners.cast import Api, api, make_partner, token_of
-from tests.partners.matrix import World, each, everything, writes
+from tests.partners.matrix import World, by, each, everything, writes
 from tests.processes import running, wait_until
 from tests.proxy import proxied
+from tests.waves.cast import put_the_databases_clock_on
 
 ORDERS = "/api/v1/orders/"
 
@@ -74,6 +80,49 @@ def test_of_every_write_it_is_so(row):
     assert again.headers["Idempotent-Replayed"] == "true"
     assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
     assert everything() == done
+
+
+def a_year_passes():
+    """By the database's clock; and all that is done from time to time is done, whatever is forgotten by it."""
+    put_the_databases_clock_on(timedelta(days=366))
+    app.loader.import_default_modules()
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        app.tasks[entry["task"]]()
+    assert not AccessToken.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("prakerja.urls")
+@each(writes("scope", "token"))
+def test_after_a_year_it_is_still_so(row):
+    world, key = World(row), {"HTTP_IDEMPOTENCY_KEY": "k"}
+    first = world.ask(api(world.owner), world.own, **key)
+
+    a_year_passes()
+    caller, done = Api(token_of(world.owner, seconds=2 * 366 * 86_400)), everything()
+    again = world.ask(caller, world.own, **key)
+    other = world.ask(caller, world.own, more={"note": "another"}, **key)
+
+    assert (first.status_code, again.status_code, other.status_code) == (row.status, row.status, 422)
+    assert first.content == again.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
+    assert everything() == done
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("prakerja.urls")
+@each(row for row in by("signed") if row.again == 409)
+def test_what_was_used_by_a_signed_call_is_used_for_ever(row):
+    world = World(row)
+    first, second = (world.sign(world.owner, world.own) for _ in range(2))
+
+    a_year_passes()
+    again = world.sign(world.owner, world.own, at=int(pg.now().timestamp()))
+
+    assert (first.status_code, second.status_code, again.status_code) == (row.status, row.again, row.again)
+    assert first.json()["data"] == again.json()["data"]
+    assert second.content == again.content
 
 
 @pytest.mark.django_db
