@@ -12,6 +12,8 @@ from threading import Event, Thread
 from celery import shared_task, signals
 
 VARIABLE = "WORKER_LIFE_FILE"
+#: What the name of the queue begins with that only one worker reads, and its supervisor asks it on.
+OWN = "worker."
 #: While a task is in hand, life is shown this often, in seconds: a batch may take its whole lease.
 BEAT_SECONDS = 2.0
 

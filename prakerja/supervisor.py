@@ -128,7 +128,7 @@ class Supervisor:
         self.queues = [queue for queue in queues if queue in BATCHES]
         self.pace = pace
         self.alive = alive
-        self.answers_on = f"worker.{name}.{socket.gethostname()}.{os.getpid()}"
+        self.answers_on = f"{life.OWN}{name}.{socket.gethostname()}.{os.getpid()}"
         command = [sys.executable, "-m", "celery", "-A", "prakerja", "worker", "-Q", ",".join([*queues, self.answers_on])]
         # Workers of ours have nothing to tell each other, and what they would tell it on is a link that dies silently.
         command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]

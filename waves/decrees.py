@@ -85,10 +85,14 @@ class Named(NamedTuple):
     #: Why somebody is added or removed by other means than the draw.
     reason: str = ""
 
-    def line(self, change: str) -> str:
+    def line(self, change: str) -> bytes:
         ticket = "" if self.ticket is None else ticket_text(self.ticket)
         words = (change, self.rank, self.card, ticket, _plain(self.name), self.province, self.sex, _plain(self.reason))
-        return ";".join(map(str, words)) + "\n"
+        return (";".join(map(str, words)) + "\n").encode()
+
+
+def rank_in(line: bytes) -> int:
+    return int(line.split(b";", 2)[1])
 
 
 def _plain(text: str) -> str:
@@ -114,7 +118,7 @@ class Writer:
         self._signer = signer()
         self._kind, self._draw, self._by, self.at, self._corrects = kind, draw, by, at, corrects
         self._year = at.astimezone(WIB).year
-        self._hash, self._totals, self._names, self._blocks = (
+        self._hash, self._totals, self.names, self._blocks = (
             hashlib.sha256(HEADER.encode()),
             Counter[tuple[int, int]](),
             0,
@@ -137,11 +141,11 @@ class Writer:
     def count(self, people: Sequence[Named]) -> None:
         """These people have a line each, which is written sooner or later."""
         self._totals.update((one.province, one.sex) for one in people)
-        self._names += len(people)
+        self.names += len(people)
 
-    def write(self, lines: Iterator[str]) -> None:
+    def write(self, lines: Iterator[bytes]) -> None:
         """The next lines of the list, of people who are counted besides."""
-        while text := "".join(islice(lines, BLOCK)).encode():
+        while text := b"".join(islice(lines, BLOCK)):
             self._hash.update(text)
             DecreeBlock.objects.create(
                 decree_id=self.id, block=self._blocks, sealed=seal(text, _place(self.id, self._blocks))
@@ -159,7 +163,7 @@ class Writer:
             corrects=self._corrects,
             at=self.at,
             signer=" ".join(self._by.split()),
-            names=self._names,
+            names=self.names,
             totals=_by_province(self._totals),
             sha256=self._hash.digest(),
             key_id=self._signer.key_id,

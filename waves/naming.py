@@ -2,6 +2,9 @@
 
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, time, timedelta
+from heapq import merge
+from io import BytesIO
+from operator import attrgetter
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -15,7 +18,7 @@ from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
 from waves import cards, notices, screening
 from waves import draw as drawing
-from waves.decrees import Named, Row, Writer, named
+from waves.decrees import Named, Row, Writer, named, rank_in
 from waves.models import Decree, Draw, Notice, Plan, Recipient
 from waves.screening import NotNow
 
@@ -23,7 +26,7 @@ from waves.screening import NotNow
 BATCH = 20_000
 
 
-def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
+def issue(draw: Draw, *, by: str, at: datetime, batch: int = BATCH) -> Decree:
     """Name all who were drawn: they are recipients, have a card, and stand on *selected*. One transaction. Raises `NotNow`."""
     with transaction.atomic():
         writer = Writer(Decree.Kind.RECIPIENTS, draw, by=by, at=at)
@@ -34,14 +37,15 @@ def issue(draw: Draw, *, by: str, at: datetime) -> Decree:
             raise NotNow(_("The draw is not published."))
         if draw.decrees.exists():
             raise NotNow(_("A decree names those who were drawn already."))
-        lines: dict[int, str] = {}
-        for people in ahead(_open, _select_all(draw, at)):
+        parcels: list[bytes] = []
+        for people in ahead(_open, _select_all(draw, at, batch)):
             recipients = _give_cards(writer, people)
             writer.count(recipients)
-            lines.update((one.rank, one.line("+")) for one in recipients)
-        if len(lines) != draw.selected:
+            # Lines wait here for their rank, a parcel in one piece: a string for each would take three times the memory.
+            parcels.append(b"".join(one.line("+") for one in sorted(recipients, key=attrgetter("rank"))))
+        if writer.names != draw.selected:
             raise _cannot()
-        writer.write(lines[rank] for rank in sorted(lines))
+        writer.write(merge(*map(BytesIO, parcels), key=rank_in))
         return writer.finish()
 
 
@@ -74,8 +78,8 @@ def _give_cards(writer: Writer, people: Sequence[Named]) -> list[Named]:
     return recipients
 
 
-def _select_all(draw: Draw, at: datetime) -> Iterator[list[Row]]:
-    """Select all who were drawn, in the order in which they lie on the disk; rows for `named`, some thousand at a time.
+def _select_all(draw: Draw, at: datetime, batch: int) -> Iterator[list[Row]]:
+    """Select all who were drawn, in the order in which they lie on the disk; rows for `named`, so many at a time.
 
     They lie all over two large tables: by rank, each of them would cost a page of both, which is read and written again whenever
     the lot fell on somebody else in it.
@@ -90,7 +94,7 @@ def _select_all(draw: Draw, at: datetime) -> Iterator[list[Row]]:
             """,
             [draw.pk],
         )
-        while lots := reading.fetchmany(BATCH):
+        while lots := reading.fetchmany(batch):
             ids = [id for id, *_ in lots]
             selected = _select(draw, ids, at)
             cursor.execute(

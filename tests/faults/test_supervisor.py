@@ -78,9 +78,9 @@ class Processes:
     def __init__(self, folder: Path, broker: Broker, stack: ExitStack) -> None:
         self.folder, self.broker, self.stack = folder, broker, stack
 
-    def supervisor(self, name: str = "worker", *, pace: float = PACE, ready: bool = True, **environment: str):
+    def supervisor(self, name: str = "worker", *options: str, pace: float = PACE, ready: bool = True, **environment: str):
         arguments = ("manage.py", "worker", "--name", name, "--pace", str(pace), "--alive", str(self.folder / "alive"))
-        process = self._start(name, *arguments, **environment)
+        process = self._start(name, *arguments, *options, **environment)
         if ready:
             wait_until(lambda: len(pool_of(process)) == 2 and self.broker.listened_to(), seconds=40, what="a worker listens")
         return process
@@ -423,7 +423,7 @@ def test_the_database_goes_away_for_a_while(processes, postgres):
 
 def test_a_worker_that_is_honestly_busy_is_left_alone(processes, broker):
     """Both processes have batches in hand that take longer than a supervisor's patience."""
-    supervisor = processes.supervisor(pace=0.3, BATCH_SIZE="10", **processes.slow_mail(20))
+    supervisor = processes.supervisor("worker", "--queues", "email", pace=0.3, BATCH_SIZE="10", **processes.slow_mail(20))
     worker = worker_of(supervisor)
     sign_up()
     with Connection(broker.url) as link:

@@ -80,7 +80,9 @@ def test_the_list_is_canonical_sealed_hashed_and_signed():
 
 
 def test_a_long_list_is_sealed_in_parts_and_stays_in_the_order_of_ranks():
-    decree = naming.issue(make_published(count=decrees.BLOCK + 300, quota=decrees.BLOCK + 200), by="Denni", at=AT)
+    draw = make_published(count=decrees.BLOCK + 300, quota=decrees.BLOCK + 200)
+
+    decree = naming.issue(draw, by="Denni", at=AT, batch=decrees.BLOCK // 2)
 
     ranks = [int(line.split(b";")[1]) for line in b"".join(decrees.lines(decree)).splitlines()[1:]]
     assert ranks == sorted(Recipient.objects.values_list("rank", flat=True))
