@@ -25,8 +25,6 @@ import redis
 from prakerja.embedded.servers import PROJECT, EmbeddedError, Servers
 
 WORKERS = 2
-#: What the gateways allow, in records a second. The mock server counts whoever goes beyond.
-RATE = 3000
 
 #: Seconds after which a killed server should be back.
 LONGEST_RESTART = 60.0
@@ -53,6 +51,9 @@ class Rig:
         self.servers = Servers(state)
         self.lease = lease
         self._people = people
+        #: What services allow, in records a second; the mock servers count whoever goes beyond. Where there are few people, Dukcapil
+        #: allows so few that its quota is used up time and again.
+        self.rates = {"dukcapil": min(3000, max(100, people // 20)), "sms": 3000, "email": 3000}
         self._options = {"LEASE_SECONDS": str(lease), "BATCH_SIZE": str(batch)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._broker = redis.Redis(unix_socket_path=str(self.servers.valkey.socket))
@@ -75,10 +76,10 @@ class Rig:
             SMS_URL=self.mocks[0],
             SMS_2_URL=self.mocks[1],
             EMAIL_URL=self.mocks[1],
-            DUKCAPIL_RATE=str(RATE),
-            SMS_RATE=str(RATE),
-            SMS_2_RATE=str(RATE),
-            EMAIL_RATE=str(RATE),
+            DUKCAPIL_RATE=str(self.rates["dukcapil"]),
+            SMS_RATE=str(self.rates["sms"]),
+            SMS_2_RATE=str(self.rates["sms"]),
+            EMAIL_RATE=str(self.rates["email"]),
             SMS_RECEIPT_SECRETS=secret,
             HINTS="1",
             **self._options,
@@ -93,7 +94,7 @@ class Rig:
     def _mock(self, name: str, *receipts: str) -> str:
         """A mock server's address, when it listens."""
         keep = ("--keep", str(3 * self._people), "--ledger", str(self.state / f"{name}.jsonl"))
-        quota = ("--fault", f"all.quota_records={RATE}")
+        quota = [part for name, rate in self.rates.items() for part in ("--fault", f"{name}.quota_records={rate}")]
         mock = self._spawn(name, "manage.py", "mockservices", "--port", "0", *keep, *quota, *receipts, pipe=True)
         return mock.stdout.readline().decode().strip() if mock.stdout else ""
 

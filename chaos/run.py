@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ from verification.models import DeliveryState, OneTimeCode
 RECOUNTS = 50
 LOOK = 0.2
 OUTAGE_SECONDS = 10.0
-SMS_OUTAGE_SECONDS = 30.0
+#: Longer than work may wait: somebody else must carry the messages.
+SMS_OUTAGE_SECONDS = 90.0
 #: A run that does not come to its end.
 LONGEST = 3600.0
 #: Seconds after which work should be in other hands when its worker is gone: of 99 in 100, and of all.
@@ -73,9 +75,12 @@ class Watch:
     recounts: int = 0
     differences: int = 0
     #: The longest that work was due and nobody took it, while its service let anybody ask.
-    longest_wait: float = 0.0
+    #: Seconds that due work was not taken in hand though its service let anybody ask, by queue: the longest.
+    waits: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PIPELINE, 0.0))
     events: Counter[str] = field(default_factory=Counter)
     outages: float = 0.0
+    #: Of Dukcapil's quota, the fewest records that were left.
+    quota_left: float = inf
 
 
 def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: bool) -> dict[str, Any]:
@@ -103,9 +108,10 @@ def live(rig: Rig, *, people: int, seed: int, batch: int, trouble: bool, kills: 
         "downtime_s": {"servers": rig.down, "dukcapil": watch.outages},
         "kills": dict(watch.events),
         "recounts": watch.recounts,
-        "longest_wait_s": watch.longest_wait,
+        "quota": rig.rates["dukcapil"],
+        "longest_wait_s": watch.waits,
     }
-    return report | _judge(rig, simulation, watch, post, acknowledged, batch, trouble=trouble)
+    return report | _judge(rig, simulation, watch, post, acknowledged)
 
 
 def _keep_count(lease: float) -> None:
@@ -126,10 +132,10 @@ END $$;
 CREATE TRIGGER chaos_climb AFTER UPDATE ON registrations_registrant
 REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION chaos_climb();
 
-CREATE TABLE chaos_retaken (queue text, seconds float);
+CREATE TABLE chaos_retaken (queue text, seconds float, people int);
 CREATE FUNCTION chaos_retaken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO chaos_retaken VALUES
-        (old.queue, extract(epoch FROM clock_timestamp() - old.due_at) + %s);
+        (old.queue, extract(epoch FROM clock_timestamp() - old.due_at) + %s, cardinality(old.subjects));
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_retaken AFTER UPDATE ON foundation_work
@@ -146,6 +152,13 @@ def _retaken() -> dict[str, float]:
         )
         parcels, p99, longest = cursor.fetchone()
     return {"parcels": parcels, "p99_s": p99, "longest_s": longest}
+
+
+def _left_behind(queue: str) -> int:
+    """How many people were in the hand of somebody who left them there, of whom nobody knows whether they were written to."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(people), 0) FROM chaos_retaken WHERE queue = %s", [queue])
+        return int(cursor.fetchone()[0])
 
 
 def _climbs() -> tuple[int, int]:
@@ -221,9 +234,11 @@ def _look(watch: Watch, progress: float) -> None:
         watch.recounts += 1
     waiting = {"email": "email", "identity": "dukcapil", "phone": "sms"}
     shut = set(ServiceState.objects.exclude(probe_at=None).values_list("name", flat=True))
+    tokens = ServiceState.objects.filter(name="dukcapil").values_list("tokens", flat=True)
+    watch.quota_left = min([watch.quota_left, *tokens])
     for queue, head in work.heads(PIPELINE).items():
         if waiting[queue] not in shut:
-            watch.longest_wait = max(watch.longest_wait, head.due_for)
+            watch.waits[queue] = max(watch.waits[queue], head.due_for)
 
 
 class Post:
@@ -304,9 +319,6 @@ def _judge(
     watch: Watch,
     post: Post,
     acknowledged: dict[str, Acknowledged],
-    batch: int,
-    *,
-    trouble: bool,
 ) -> dict[str, Any]:
     """Hold the end state against the programme and against the oracle."""
     people = {
@@ -330,8 +342,7 @@ def _judge(
     ledgers = [rig.ask_mock(number, "/ledger") for number in range(len(rig.mocks))]
     dukcapil, gateways = ledgers[0]["services"]["dukcapil"], [ledger["services"]["sms"] for ledger in ledgers]
     mail = ledgers[1]["services"]["email"]
-    # Each kill leaves one batch at most of which nobody knows whether it was sent; nonsense, the records that it spoils.
-    in_hand = batch * (watch.events["worker"] + watch.events["database"])
+    # Sent again is what a killed worker had in hand, and what nonsense has spoiled.
     spoiled = sum(gateway["answers"].get("bent", 0) for gateway in gateways)
     asked = rig.ask_mock(0, "/ledger/references?service=dukcapil")
     by_id = {id: (stage, reason) for stage, reason, id in people.values()}
@@ -357,13 +368,12 @@ def _judge(
         "an SMS gateway was asked above its quota": sum(gateway["calls_above_quota"] for gateway in gateways),
         "the mail server was asked above its quota": mail["calls_above_quota"],
         "a message was sent again with another text": sorted(post.changed),
-        "an SMS was sent twice without a fault": sum(gateway["done_again"] for gateway in gateways) > in_hand + spoiled,
-        "a mail was sent twice without a fault": mail["done_again"] > in_hand,
-        "Dukcapil talked no nonsense": trouble and not _bent(dukcapil),
-        "the SMS gateways talked no nonsense": trouble and not sum(map(_bent, gateways)),
+        "an SMS was sent twice without a fault": sum(gateway["done_again"] for gateway in gateways)
+        > _left_behind("phone") + spoiled,
+        "a mail was sent twice without a fault": mail["done_again"] > _left_behind("email"),
         "less is known of an SMS than its receipts told": lower,
         "a forged receipt was believed": untrue,
-        "work waited for more than a minute": watch.longest_wait > GIVEN_BACK,
+        "work waited for more than a minute": max(watch.waits.values()) > GIVEN_BACK,
         "what somebody had left was taken up too late": retaken["p99_s"] > GIVEN_BACK
         or retaken["longest_s"] > LONGEST_GIVEN_BACK,
         "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
@@ -372,7 +382,7 @@ def _judge(
         "funnel": [rung.people for rung in funnel.read().rungs[:4]],
         "climbs": climbs,
         "retaken": retaken,
-        "dukcapil": {name: dukcapil[name] for name in _TOLD},
+        "dukcapil": {name: dukcapil[name] for name in _TOLD} | {"quota_left": watch.quota_left},
         "sms": [{name: gateway[name] for name in (*_TOLD, "done_again")} for gateway in gateways],
         "sms_spoiled": spoiled,
         "email": {name: mail[name] for name in (*_TOLD, "done_again")},
@@ -380,11 +390,6 @@ def _judge(
         "broken": [promise for promise, found in promises.items() if found],
         "examples": {promise: found[:5] for promise, found in promises.items() if isinstance(found, list) and found},
     }
-
-
-def _bent(service: dict[str, Any]) -> int:
-    """How many calls were answered with nonsense."""
-    return int(service["calls_by_ending"].get("bent", 0))
 
 
 def _skipped() -> int:

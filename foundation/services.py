@@ -18,6 +18,8 @@ from foundation.models import ServiceState
 #: every third time, ten in a row are rare, and those that work are worth more than the calls that do not.
 FAILURES_TO_OPEN = 10
 PROBE_SECONDS = 10.0
+#: A quota that is used up fills up for so long before anybody is asked again: else each call would be of a few records.
+QUOTA_SECONDS = 0.5
 
 
 class Unavailable(Exception):
@@ -46,16 +48,20 @@ def build(config: dict[str, Any]) -> Any:
 
 
 class Admitted(NamedTuple):
-    """How many records a service may be asked now, and whether they are the probe that an open breaker lets through."""
+    """How many records a service may be asked now."""
 
     records: int
+    #: It is the one that an open breaker lets through.
     is_probe: bool = False
+    #: There are none because the quota is used up: in `QUOTA_SECONDS` there are some again.
+    is_short: bool = False
 
 
 def admit(name: str, wanted: int) -> Admitted:
     """How many of `wanted` records the service may be asked now: all, as many as the quota has left, one as a probe, or none."""
     let = let_through(name, wanted)
-    return let._replace(records=within_quota(name, let.records, settings.SERVICES[name].get("RATE")))
+    left = within_quota(name, let.records, settings.SERVICES[name].get("RATE"))
+    return let._replace(records=left, is_short=left == 0 < let.records)
 
 
 def let_through(name: str, wanted: int, *, probe: bool = False) -> Admitted:
@@ -85,7 +91,10 @@ def let_through(name: str, wanted: int, *, probe: bool = False) -> Admitted:
 
 
 def within_quota(name: str, wanted: int, rate: float | None) -> int:
-    """How many a quota of `rate` records a second has left for us, of `wanted`; they are taken from it."""
+    """How many a quota of `rate` records a second has left for us, of `wanted`; they are taken from it.
+
+    None before there are enough for a batch that is worth a call: those of `QUOTA_SECONDS`.
+    """
     if rate is None or not wanted:
         return wanted
     with connection.cursor() as cursor:
@@ -93,15 +102,18 @@ def within_quota(name: str, wanted: int, rate: float | None) -> int:
         cursor.execute(
             """
             WITH now AS (
-                SELECT name, least(%s, tokens + %s * extract(epoch FROM clock_timestamp() - refilled_at)) AS tokens
-                FROM foundation_servicestate WHERE name = %s FOR UPDATE
+                SELECT name, least(%(most)s, tokens + %(rate)s * extract(epoch FROM clock_timestamp() - refilled_at)) AS tokens
+                FROM foundation_servicestate WHERE name = %(name)s FOR UPDATE
+            ), taken AS (
+                SELECT name, tokens, least(%(wanted)s, floor(tokens))
+                    * (tokens >= least(%(wanted)s, %(most)s * %(worth)s))::int AS records FROM now
             )
             UPDATE foundation_servicestate state
-            SET tokens = now.tokens - least(%s, floor(now.tokens)), refilled_at = clock_timestamp()
-            FROM now WHERE state.name = now.name
-            RETURNING least(%s, floor(now.tokens))
+            SET tokens = taken.tokens - taken.records, refilled_at = clock_timestamp()
+            FROM taken WHERE state.name = taken.name
+            RETURNING taken.records
             """,
-            [max(rate, 1), rate, name, wanted, wanted],
+            {"most": max(rate, 1.0), "worth": QUOTA_SECONDS, "rate": rate, "name": name, "wanted": wanted},
         )
         return int(cursor.fetchone()[0])
 

@@ -258,7 +258,9 @@ def work_off(
 
     With a `service`, no more is claimed than its breaker and its quota allow now.
     """
-    allowed, is_probe = services.admit(service, size) if service else (size, False)
+    allowed, is_probe, is_short = services.admit(service, size) if service else (size, False, False)
+    if is_short:
+        send_hint(queue, after=services.QUOTA_SECONDS)
     claim = Claim.take(queue, size=allowed) if allowed else None
     if service and allowed:
         services.give_back(service, allowed - (len(claim.items) if claim else 0))

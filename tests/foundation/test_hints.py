@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from foundation import hints
+from foundation.models import ServiceState
+from foundation.work import work_off
 from tests.conftest import ROOT
 from tests.processes import wait_until
 
@@ -54,6 +56,20 @@ def test_work_that_falls_due_later_is_told_of_then(settings, queue):
     hints._sender.drain(10)
     assert waiting() == 0
     wait_until(lambda: waiting() == 1, seconds=10, what="the hint is sent")
+
+
+@pytest.mark.django_db
+def test_where_a_quota_is_used_up_a_worker_is_told_when_there_is_more(settings, queue):
+    settings.HINTS, settings.SERVICES = True, {"sms": {"BACKEND": "x", "RATE": 1000}}
+    name, waiting = queue
+    ServiceState.objects.create(name="sms", tokens=-5000)
+
+    assert work_off(name, size=10, service="sms", act=lambda claim: 1) == 0
+
+    wait_until(lambda: waiting() == 1, seconds=10, what="the hint is sent")
+    ServiceState.objects.update(tokens=1000)
+    assert work_off(name, size=10, service="sms", act=lambda claim: 1) == 0
+    assert name not in [queue for _, queue in hints._sender._due], "nothing is due, and nobody is told of it again"
 
 
 def test_without_hints_nothing_is_sent(settings, queue):

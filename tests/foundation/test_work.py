@@ -243,7 +243,7 @@ def test_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(settings):
 
     assert admit("sms", 100).records == 0, "open"
     ServiceState.objects.update(probe_at=datetime(2020, 1, 1, tzinfo=UTC))
-    assert admit("sms", 100) == (1, True), "a probe of one"
+    assert admit("sms", 100)[:2] == (1, True), "a probe of one"
     assert admit("sms", 100).records == 0, f"and only one in {PROBE_SECONDS} s"
     worked("sms", probe=False)
     assert admit("sms", 100).records == 0, "a call that was begun before says nothing"
@@ -336,6 +336,17 @@ def test_a_service_that_names_a_time_to_wait_is_left_alone_that_long(settings):
         cursor.execute("UPDATE foundation_servicestate SET probe_at = probe_at - interval '30 s'")
 
     assert admit("sms", 100).records == 100, "it has said itself when all may come"
+
+
+@pytest.mark.parametrize(("tokens", "wanted", "least"), [(1, 1000, 0), (60, 1000, 60), (1, 1, 1)])
+def test_a_batch_waits_until_the_quota_has_what_is_worth_a_call_or_all_that_it_wants(settings, tokens, wanted, least):
+    settings.SERVICES = {"sms": {"BACKEND": "x", "RATE": 100}}
+    ServiceState.objects.create(name="sms", tokens=tokens)
+
+    found = admit("sms", wanted)
+
+    assert found.is_short == (found.records == 0) == (least == 0)
+    assert least <= found.records <= 100
 
 
 def test_no_more_is_asked_than_the_quota_allows(settings):

@@ -112,4 +112,4 @@ def test_a_service_may_allow_less_than_one_record_a_second(settings):
     settings.SERVICES = {"sms": {"BACKEND": "x", "RATE": 0.5}}
     ServiceState.objects.create(name="sms", refilled_at=datetime(2020, 1, 1, tzinfo=UTC))
 
-    assert admit("sms", 10) == (1, False)
+    assert admit("sms", 10).records == 1
