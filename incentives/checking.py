@@ -37,8 +37,8 @@ def check_batch(code: str, *, payer: Payer, size: int, clock: Clock = timezone.n
 
 
 def _check(claim: Claim, code: str, payer: Payer, clock: Clock) -> int:
-    asked = _unchecked(code, claim.items)
-    queries = _queries(code, asked, due_by=clock())
+    now, asked = clock(), _unchecked(code, claim.items)
+    queries = _queries(code, asked, at=now)
 
     # Asked outside any transaction: a slow payer must not hold our rows.
     verdicts = payer.check(queries)
@@ -46,7 +46,8 @@ def _check(claim: Claim, code: str, payer: Payer, clock: Clock) -> int:
     with claim.settling():
         known = {int(query.reference): verdict for query, verdict in zip(queries, verdicts, strict=True)}
         said = {id: verdict for id, verdict in known.items() if verdict is not Verdict.UNKNOWN}
-        settle(said, at=clock(), asked={account.id: account.revision for account in asked})
+        # It lives from when it was asked for: what falls due until then was in the question.
+        settle(said, at=now, asked={account.id: account.revision for account in asked})
         claim.again(claim.of({id for id, verdict in known.items() if verdict is Verdict.UNKNOWN}))
     return len(queries)
 
@@ -72,36 +73,45 @@ def _unchecked(code: str, items: Sequence[Item]) -> list[_Account]:
         return [_Account._make(row) for row in cursor.fetchall()]
 
 
-def _queries(code: str, accounts: Sequence[_Account], *, due_by: datetime) -> list[Query]:
+def _queries(code: str, accounts: Sequence[_Account], *, at: datetime) -> list[Query]:
     ids = [account.registrant_id for account in accounts]
-    people, owed = ladder.standing(ids, Stage.SELECTED, or_above=True), _owed(ids, due_by)
-    # Nothing is owed yet to who completes a first training from now on: what will be, goes by the terms in force.
-    monthly = terms.of(due_by).monthly
+    coming, people = _coming(ids, at), ladder.standing(ids, Stage.SELECTED, or_above=True)
     queries = []
     for id, _revision, registrant_id, digest, sealed in accounts:
         if registrant_id in people:
             person = people[registrant_id].open()
             number = open_number(sealed, payer=code, registrant_id=registrant_id, digest=digest)
-            queries.append(Query(str(id), number, person.nik, person.phone, owed.get(registrant_id, monthly)))
+            queries.append(Query(str(id), number, person.nik, person.phone, coming[registrant_id]))
     return queries
 
 
-def _owed(registrant_ids: Sequence[int], by: datetime) -> dict[int, int]:
-    """Rupiah that come to these people at once: all that is due by then and not paid, or the largest one that will be."""
+def _coming(registrant_ids: Sequence[int], at: datetime) -> dict[int, int]:
+    """Rupiah that may come to these people while an answer of this instant counts: so much an account must hold."""
+    until = at + terms.of(at).check_lives
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT person.id, due.rupiah FROM unnest(%s::bigint[]) AS person (id), LATERAL (
-                SELECT greatest(sum(own.amount) FILTER (WHERE own.due_at <= %s), max(own.amount))::bigint AS rupiah
-                FROM incentives_obligation own
-                WHERE own.id BETWEEN person.id * {ITEMS} + 1 AND person.id * {ITEMS} + {LAST_ITEM}
-                  AND own.state <> {State.PAID}
-            ) AS due
-            WHERE due.rupiah IS NOT NULL
+            SELECT person.id, person.training_completed_at, person.incentive_received_at, own.items, own.rupiah
+            FROM registrations_registrant person CROSS JOIN LATERAL (
+                SELECT array_agg(mod(id, {ITEMS})) AS items,
+                       coalesce(sum(amount) FILTER (WHERE due_at < %s AND state <> {State.PAID}), 0)::bigint AS rupiah
+                FROM incentives_obligation WHERE id BETWEEN person.id * {ITEMS} + 1 AND person.id * {ITEMS} + {LAST_ITEM}
+            ) AS own
+            WHERE person.id = ANY (%s::bigint[])
             """,
-            [array(registrant_ids), by],
+            [until, array(registrant_ids)],
         )
-        return dict(cursor.fetchall())
+        rows = cursor.fetchall()
+    coming = {}
+    for id, completed_at, first_paid_at, items, rupiah in rows:
+        # Who has completed nothing may do so at once, and who has received nothing be paid at once.
+        rules, opened = terms.of(completed_at or at), items or []
+        months = 0 if opened else rules.months_before(until, completed_at or at)
+        surveys = rules.surveys_before(until, first_paid_at or at)
+        unanswered = sum(terms.survey_item(survey) not in opened for survey in surveys)
+        # Where nothing comes any more, a month's may come back.
+        coming[id] = rupiah + months * rules.monthly + unanswered * rules.survey or rules.monthly
+    return coming
 
 
 def settle(verdicts: Mapping[int, Verdict], *, at: datetime, asked: Mapping[int, int]) -> set[int]:

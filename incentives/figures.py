@@ -1,6 +1,6 @@
 """What the office looks at: where the money stands, and who must act to get it moving. From the books, so at once and exact."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -143,15 +143,21 @@ class Due(NamedTuple):
 
 
 def due(*, at: datetime) -> list[Due]:
-    """A line per thing that money waits for which is due then, behind no gate and in no batch; empty ones too.
+    """A line per thing that money waits for which is due then, behind no gate and in no batch, or with a payer; empty ones too.
 
-    This reads what is due, row by row.
+    This reads what is due, row by row; what is with a payer, until its word or its daily file tells what became of it, is in the books.
     """
     unpaid = ", ".join(str(state.value) for state in UNPAID)
     found = _by_wait(
         f"obligation.state IN ({unpaid}) AND obligation.batch_id IS NULL AND obligation.due_at <= %s", [at], at=at
     )
-    return [found.get(wait, Due(wait, 0, 0, 0)) for wait in _IN_NO_BATCH]
+    return [*(found.get(wait, Due(wait, 0, 0, 0)) for wait in _IN_NO_BATCH), *_with_a_payer(ledger.read())]
+
+
+def _with_a_payer(books: ledger.Books) -> Iterator[Due]:
+    for wait, state in ((Wait.PAYER, State.SENDING), (Wait.ANSWER, State.UNKNOWN)):
+        sum = books.of(state)
+        yield Due(wait, books.people_by_state.get(state, 0), sum.rupiah, sum.obligations)
 
 
 def _by_wait(which: str, told: Sequence[Any], *, at: datetime) -> dict[Wait, Due]:

@@ -65,6 +65,7 @@ def take(payer: str, content: bytes, *, file: str, at: datetime) -> StatementFil
     sha256 = hashlib.sha256(content).digest()
     try:
         with transaction.atomic():
+            _one_at_a_time(payer)
             if StatementFile.objects.filter(sha256=sha256).exists():
                 raise BadFile(_("This file has been taken before."))
             try:
@@ -84,6 +85,12 @@ def take(payer: str, content: bytes, *, file: str, at: datetime) -> StatementFil
     except IntegrityError:
         raise BadFile(_("This file is being taken at this moment.")) from None
     return taken
+
+
+def _one_at_a_time(payer: str) -> None:
+    """A file is held against the lines and the leftovers of all that were taken before: another of this payer's waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('incentives.reconciliation ' || %s))", [payer])
 
 
 def read(payer: str, content: bytes, *, now: datetime) -> File:
@@ -258,22 +265,36 @@ def _day_of(taken: StatementFile) -> tuple[datetime, datetime]:
 
 
 def _missing(taken: StatementFile) -> list[Leftover]:
-    """What we hold for paid by this payer until the end of that day, sent on it, and what no file of theirs has told."""
-    begins, ends = _day_of(taken)
+    """What we hold for paid by this payer until the end of that day, sent on it, and what no file of theirs has told.
+
+    That of days of which no file has come is missing, too, until one comes. What was settled before the end of the day of an earlier
+    file was held against that one: it is told, or left over.
+    """
+    _begins, ends = _day_of(taken)
+    earlier = StatementFile.objects.filter(payer=taken.payer, day__lt=taken.day).last()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT payout.obligation_id, payout.attempt, payout.amount
             FROM incentives_payout payout JOIN incentives_batch batch ON batch.id = payout.batch_id
-            WHERE batch.payer = %s AND batch.approved_at < %s AND payout.state = {S.PAID}
-              AND payout.settled_at >= %s AND payout.settled_at < %s
+            WHERE batch.payer = %(payer)s AND batch.approved_at < %(ends)s AND payout.state = {S.PAID}
+              AND payout.settled_at >= coalesce(%(since)s, '-infinity'::timestamptz) AND payout.settled_at < %(ends)s
               AND NOT EXISTS (
                   SELECT 1 FROM incentives_statementline line
                   WHERE (line.obligation_id, line.attempt, line.said) = (payout.obligation_id, payout.attempt, {State.PAID})
               )
+              AND NOT EXISTS (
+                  SELECT 1 FROM incentives_leftover before
+                  WHERE (before.obligation_id, before.attempt, before.kind) = (payout.obligation_id, payout.attempt, %(missing)s)
+              )
             ORDER BY 1
             """,
-            [taken.payer, ends, begins, ends],
+            {
+                "payer": taken.payer,
+                "since": _day_of(earlier)[1] if earlier else None,
+                "ends": ends,
+                "missing": Kind.MISSING,
+            },
         )
         return [
             Leftover(file=taken, kind=Kind.MISSING, obligation_id=id, attempt=attempt, rupiah=amount)

@@ -191,9 +191,11 @@ def _write(outcomes: Mapping[Key, Outcome], at: datetime) -> list[_Settled]:
 def _shut(lost: Sequence[_Settled], at: datetime) -> None:
     """The accounts that money did not get into, or came back from: their gate is shut, or, without a cause, they are asked about.
 
-    Until that is put right, no other attempt is made. A person who has another account by now is not concerned.
+    Until that is put right, no other attempt is made. The account that a person has by now in its place is not shut, but asked
+    about, with what has come back and goes into it now.
     """
     causes = {entry.account_id: entry.reason for entry in lost if entry.reason}
+    returned = {entry.obligation_id // ITEMS for entry in lost if entry.state == S.REVERSED}
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -203,7 +205,15 @@ def _shut(lost: Sequence[_Settled], at: datetime) -> None:
             """,
             [at, array(causes), array(causes.values())],
         )
-    checking.reopen([(entry.payer, entry.account_id) for entry in lost if entry.account_id not in causes])
+        cursor.execute(
+            """
+            SELECT payer, id FROM incentives_account
+            WHERE registrant_id = ANY (%s::bigint[]) AND ended_at IS NULL AND gate = 0 AND id <> ALL (%s::bigint[])
+            """,
+            [array(returned), array(entry.account_id for entry in lost)],
+        )
+        instead = cursor.fetchall()
+    checking.reopen([*((entry.payer, entry.account_id) for entry in lost if entry.account_id not in causes), *instead])
 
 
 def accept_payment(key: Key, *, at: datetime) -> bool:

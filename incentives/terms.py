@@ -15,6 +15,8 @@ from registrations.regions import WIB
 FIRST_SURVEY = 5
 ITEMS = 16
 
+SHORTEST_MONTH = timedelta(days=28)
+
 
 class Due(NamedTuple):
     """A month's incentive."""
@@ -52,6 +54,14 @@ class Terms:
     def monthly_items(self) -> Iterator[Due]:
         for month in range(1, self.months + 1):
             yield Due(month, month - 1, self.monthly)
+
+    def months_before(self, until: datetime, completed_at: datetime) -> int:
+        """How many months' incentives can be due before then, at most."""
+        return sum(completed_at + due.months * SHORTEST_MONTH < until for due in self.monthly_items())
+
+    def surveys_before(self, until: datetime, first_paid_at: datetime) -> list[int]:
+        """The surveys that open before then."""
+        return [number for number in range(1, self.surveys + 1) if self.survey_window(number, first_paid_at)[0] < until]
 
     def survey_window(self, number: int, first_paid_at: datetime) -> tuple[datetime, datetime]:
         """From when on, and until when, this survey can be answered."""

@@ -40,6 +40,18 @@ SAID = {
 }
 
 
+#: What each answer to a call that counts says of the caller's limit (`partners.limits`).
+LIMITS = {
+    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
+    for name, kind, description in (
+        ("Limit", "integer", "So many calls a minute."),
+        ("Remaining", "integer", "So many are left."),
+        ("Reset", "integer", "Until all is given back, in seconds."),
+        ("Policy", "string", "The limit, and its window in seconds: `6000;w=60`."),
+    )
+}
+
+
 class Schema(AutoSchema):
     """Adds to each operation its problems, its query parameters and, where it needs one, the key that makes it repeatable."""
 
@@ -108,8 +120,15 @@ class Schema(AutoSchema):
     def _get_response_headers_for_code(self, status_code: str, direction: Any = "response") -> dict[str, Any]:
         found: dict[str, Any] = super()._get_response_headers_for_code(status_code, direction)
         if status_code in ("429", "503"):
-            found["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}
+            found["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds.", "required": True}
+        if direction == "response" and self._is_counted(int(status_code)):
+            # An address that is none of ours is not counted, and answered 404 as well.
+            found |= {name: header | {"required": status_code != "404"} for name, header in LIMITS.items()}
         return found
+
+    def _is_counted(self, status: int) -> bool:
+        """Whether calls that are answered so count: who calls, and whether they may, is looked at before."""
+        return status not in ((401, 403, 405, 503) if self.view.authentication_classes else (405, 503))
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

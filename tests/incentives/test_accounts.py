@@ -7,13 +7,14 @@ from django.db import IntegrityError, connection, transaction
 
 from foundation.models import Work
 from foundation.services import Unavailable
-from incentives import changing, checking, gating, linking
+from incentives import changing, checking, gating, linking, surveys
 from incentives.checking import Again, Heard, Told
 from incentives.gates import Actor, Gate
 from incentives.linking import Link, Outcome
 from incentives.models import Account, Obligation
 from incentives.numbers import open_number
 from incentives.payout import Verdict
+from incentives.surveys import Answer
 from registrations.stages import DropOff
 from tests.incentives.cast import (
     DAY,
@@ -307,20 +308,89 @@ def test_a_payer_tells_of_its_own_accord_and_of_its_own_accounts_only():
     assert registrant(second).drop_off == DropOff.ACCOUNT_INACTIVE
 
 
-@pytest.mark.parametrize(("days", "rupiah"), [(-20, 600_000), (0, 600_000), (70, 1_800_000)])
-def test_an_account_must_hold_all_that_is_due(days, rupiah):
+class Limited(Bank):
+    """Its accounts hold so many rupiah; what was asked is noted."""
+
+    def __init__(self, most: int = 10_000_000) -> None:
+        super().__init__()
+        self.most, self.asked = most, list[int]()
+
+    def check(self, queries):
+        self.asked += [query.amount for query in queries]
+        return [Verdict.FULL if query.amount > self.most else Verdict.FIT for query in queries]
+
+
+#: A check of this day counts until that many months are due, and the first survey opens.
+DUE = {
+    -20: 2 * 600_000 + 50_000,
+    0: 3 * 600_000 + 50_000,
+    70: 4 * 600_000 + 50_000,
+}
+
+
+@pytest.mark.parametrize(("days", "rupiah"), DUE.items())
+def test_an_account_must_hold_all_that_can_fall_due_while_its_check_counts(days, rupiah):
     [id] = make_owed()
     link([id])
-    asked = []
+    bank = Limited()
 
-    class Curious(Bank):
-        def check(self, queries):
-            asked.extend(query.amount for query in queries)
-            return super().check(queries)
+    check(bank, at=LATER + timedelta(days=days))
 
-    check(Curious(), at=LATER + timedelta(days=days))
+    assert bank.asked == [rupiah]
 
-    assert asked == [rupiah]
+
+def test_who_has_completed_nothing_yet_may_do_so_the_next_day():
+    [id] = trainings.make_recipients(1)
+    link([id])
+    bank = Limited()
+
+    check(bank)
+
+    assert bank.asked == [3 * 600_000 + 50_000]
+
+
+def test_an_account_need_not_hold_again_what_was_paid():
+    [id] = make_payable()
+    pay()
+    bank = Limited()
+
+    def ask(days):
+        checking.reopen([("bni", account(id).pk)])
+        check(bank, at=LATER + days * DAY)
+
+    ask(20)
+    assert surveys.answer([Answer(id, 1, LATER + 30 * DAY)]) == [surveys.Outcome.OPENED]
+    ask(39)
+    pay(at=LATER + 39 * DAY)
+    ask(40)
+
+    assert bank.asked == [2 * 600_000 + 2 * 50_000, 3 * 600_000 + 3 * 50_000, 2 * 600_000 + 2 * 50_000]
+
+
+def test_no_batch_takes_more_into_an_account_than_its_payer_was_asked_about():
+    """For two months a review is missing; then all that was due meanwhile is paid at once, on the last day of the check."""
+    [id] = make_owed(reviewed=False)
+    link([id])
+    bank = Limited()
+    check(bank)
+    at = grown_old() - timedelta(microseconds=1)
+    trainings.review([id])
+    gating.refresh_batch(size=10, clock=lambda: at)
+
+    pay(bank, at=at)
+
+    paid = sum(order.amount for order in bank.credited.values())
+    assert (len(bank.credited), len(bank.asked)) == (3, 1)
+    assert paid <= bank.asked[0]
+
+
+def test_an_account_that_cannot_hold_what_comes_is_a_gate():
+    [id] = make_owed()
+    link([id])
+
+    check(Limited(1_000_000))
+
+    assert account(id).gate == owed(id).gate == Gate.ACCOUNT_FULL
 
 
 def test_an_answer_about_the_phone_of_before_says_nothing():

@@ -12,6 +12,7 @@ from incentives.payout import Outcome
 from incentives.results import Result
 from tests.incentives.cast import (
     LATER,
+    Bank,
     check,
     link,
     magic,
@@ -20,6 +21,7 @@ from tests.incentives.cast import (
     make_payable,
     pay,
     payout,
+    send,
 )
 from tests.plans import rows_read
 from tests.trainings.cast import in_threads
@@ -80,8 +82,12 @@ def test_what_is_blocked_is_read_from_a_few_rows_however_many_people_there_are(f
 
 @pytest.mark.django_db
 def test_what_is_due_and_behind_no_gate_waits_for_the_payer_or_for_the_office():
-    make_payable(3)
+    make_payable(6)
     [left_over] = make_payable(1, first=2000)
+    make_batch(limit=3)
+    bank = Bank()
+    bank.answer_next = [Outcome.PENDING, Outcome.UNKNOWN, Outcome.UNKNOWN]
+    send(bank)
     make_batch(limit=1)
     link(make_owed(2, first=3000))
     make_owed(1, first=4000)
@@ -96,6 +102,8 @@ def test_what_is_due_and_behind_no_gate_waits_for_the_payer_or_for_the_office():
         (Wait.SETTLING, Actor.OFFICE, 1, 600_000),
         (Wait.CHECK, Actor.PAYER, 2, 1_200_000),
         (Wait.BATCH, Actor.OFFICE, 2, 1_200_000),
+        (Wait.PAYER, Actor.PAYER, 1, 600_000),
+        (Wait.ANSWER, Actor.PAYER, 2, 1_200_000),
     ]
     assert batching.ripe("bni", at=LATER) == (2, 1_200_000)
 

@@ -129,7 +129,7 @@ def test_a_payout_in_a_batch_keeps_its_account():
     assert owed(id).state == State.PAID
 
 
-def test_what_comes_back_from_an_account_that_was_changed_since_shuts_nothing():
+def test_what_comes_back_from_an_account_that_was_changed_since_shuts_nothing_and_the_new_one_is_asked_about():
     [id] = make_payable()
     bank = Bank()
     pay(bank)
@@ -140,6 +140,8 @@ def test_what_comes_back_from_an_account_that_was_changed_since_shuts_nothing():
 
     assert owed(id).state == State.REVERSED
     assert owed(id).gate == 0, "the cause is gone"
+    assert account(id).checked_at is None, "nobody has asked whether it can hold this, too"
+    check()
     pay(bank)
     assert owed(id).state == State.PAID
 

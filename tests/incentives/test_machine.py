@@ -76,15 +76,27 @@ AS_CHANGED = {
 
 
 class FickleBank(Bank):
-    """Says of accounts what it is told to say, and notes what it is given for those whose gate is shut."""
+    """Says of accounts what it is told to say, and notes what it is given for those whose gate is shut, and what each account of a person
+    still holds of the rupiah that it was asked about."""
 
     def __init__(self) -> None:
         super().__init__()
         self.verdicts: list[Verdict] = []
         self.given_for_shut: list[int] = []
+        self.room: dict[tuple[str, str], int] = {}
 
     def check(self, queries):
-        return [self.verdicts[n % len(self.verdicts)] if self.verdicts else Verdict.FIT for n, _ in enumerate(queries)]
+        said = [self.verdicts[n % len(self.verdicts)] if self.verdicts else Verdict.FIT for n, _ in enumerate(queries)]
+        fit = [query for query, verdict in zip(queries, said, strict=True) if verdict is Verdict.FIT]
+        self.room = {**self.room, **{(query.account, query.nik): query.amount for query in fit}}
+        return said
+
+    def _pay(self, order):
+        is_new = order.reference not in self.credited
+        outcome = super()._pay(order)
+        if is_new and order.reference in self.credited:
+            self.room[order.account, order.nik] -= order.amount
+        return outcome
 
     def pay(self, orders):
         ids = [Key.read(order.reference).obligation_id for order in orders]
@@ -338,6 +350,10 @@ class Programme(Buying):
     @invariant()
     def nothing_is_given_to_a_payer_while_its_accounts_gate_is_shut(self):
         assert [bank.given_for_shut for bank in self.banks.values()] == [[], []]
+
+    @invariant()
+    def no_account_gets_more_than_its_payer_was_asked_about(self):
+        assert all(left >= 0 for bank in self.banks.values() for left in bank.room.values())
 
     @invariant()
     def an_incentive_is_paid_at_most_once(self):

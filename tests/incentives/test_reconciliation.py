@@ -7,7 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from foundation.csvfile import BadFile
-from incentives import batching, ledger, reconciliation, results
+from incentives import batching, figures, ledger, reconciliation, results
+from incentives.figures import Wait
+from incentives.gates import Actor
 from incentives.models import Batch, Leftover, Payout, State, StatementFile, StatementLine
 from incentives.payout import HttpPayer, Outcome
 from incentives.results import Result
@@ -30,6 +32,7 @@ from tests.incentives.cast import (
     registrant,
     send,
 )
+from tests.waves.cast import at_the_same_time
 from waves.screening import NotNow
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +96,8 @@ def test_what_was_unknown_the_file_tells():
     states = [owed(id).state for id in (paid, failed, given_back, absent)]
     assert states == [State.PAID, State.FAILED, State.REVERSED, State.UNKNOWN]
     assert leftovers() == []
+    [waits] = [line for line in figures.due(at=TOMORROW) if line.obligations]
+    assert (waits.wait, waits.wait.who, waits.rupiah) == (Wait.ANSWER, Actor.PAYER, 600_000), "of the absent one"
     assert ledger.recount() == []
 
 
@@ -168,6 +173,47 @@ def test_what_was_missing_and_stands_in_a_later_file_is_explained():
     assert before == [(Kind.MISSING, payout(id).reference)]
     assert leftovers() == []
     assert "told in the file" in Leftover.objects.get().settled_how
+
+
+def test_what_was_paid_on_a_day_of_which_no_file_came_is_missing_until_it_comes():
+    told, untold = make_payable(2)
+    pay()
+    later = [(TODAY + days * DAY, LATER + (days + 1) * DAY) for days in (1, 2)]
+
+    found = []
+    for day, at in later:
+        take(file(day=day), at=at)
+        found.append(leftovers())
+    take(file(line(payout(told).reference)), at=LATER + 4 * DAY)
+
+    both = [(Kind.MISSING, payout(id).reference) for id in (told, untold)]
+    assert found == [both, both], "each once"
+    assert leftovers() == both[1:], "the late file tells the other one"
+    reconciliation.settle(Leftover.objects.get(settled_at=None), how="BNI has shown the credit", at=LATER + 4 * DAY)
+    take(file(day=TODAY + 3 * DAY), at=LATER + 4 * DAY)
+    assert leftovers() == []
+
+
+def test_what_was_paid_before_the_first_file_is_missing():
+    [id] = make_payable()
+    pay()
+    take(file(day=TODAY - DAY))
+
+    take(file(day=TODAY + 7 * DAY), at=LATER + 8 * DAY)
+
+    assert leftovers() == [(Kind.MISSING, payout(id).reference)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_days_files_taken_at_once_neither_misses_what_the_other_tells():
+    [id] = make_payable()
+    pay()
+
+    with at_the_same_time(lambda: take(file(day=TODAY + DAY), at=LATER + 2 * DAY)) as other:
+        take(file(line(payout(id).reference)))
+
+    assert (other.waited, other.error) == (True, None)
+    assert leftovers() == []
 
 
 def test_somebody_settles_what_is_left_over_and_says_how():

@@ -9,14 +9,28 @@ from incentives import batching, figures, results, statement, surveys
 from incentives.figures import Wait
 from incentives.gates import Actor, Gate
 from incentives.ledger import Sum
-from incentives.models import Leftover, Obligation, StatementFile, number
+from incentives.models import Leftover, Obligation, State, StatementFile, number
 from incentives.payout import Outcome
 from incentives.results import Result
 from incentives.surveys import Answer
 from incentives.terms import FIRST_SURVEY, TERMS
 from registrations.models import Registrant
 from registrations.regions import WIB
-from tests.incentives.cast import DAY, LATER, PAYER, Bank, clerk, grown_old, make_owed, make_payable, pay, payout, send
+from tests.incentives.cast import (
+    DAY,
+    LATER,
+    PAYER,
+    Bank,
+    check,
+    clerk,
+    grown_old,
+    make_owed,
+    make_payable,
+    owed,
+    pay,
+    payout,
+    send,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +160,21 @@ def test_a_survey_that_was_paid_and_given_back_is_overdue_again():
     results.apply([Result(payout(id, FIRST_SURVEY).reference, Outcome.REVERSED)], payer=PAYER, at=PAID_BY + DAY)
 
     assert overdue(PAID_BY + DAY) == [number(id, FIRST_SURVEY)]
+
+
+def test_a_first_incentive_that_was_given_back_and_paid_again_moves_no_survey():
+    [id] = make_payable()
+    pay()
+    results.apply([Result(payout(id).reference, Outcome.REVERSED)], payer=PAYER, at=LATER + DAY)
+
+    too_soon, in_time = [surveys.answer([Answer(id, 1, at)]) for at in (ANSWERS - MOMENT, ANSWERS)]
+    check(at=LATER + 29 * DAY)
+    pay(at=LATER + 29 * DAY)
+    second = surveys.answer([Answer(id, 2, LATER + 60 * DAY)])
+
+    assert (too_soon, in_time, second) == ([surveys.Outcome.NOT_YET], [surveys.Outcome.OPENED], [surveys.Outcome.OPENED])
+    assert payout(id, attempt=2).state == State.PAID
+    assert owed(id, FIRST_SURVEY).state == State.OPEN
 
 
 def test_the_terms_of_the_day_of_completion_say_what_is_overdue_and_missed():

@@ -7,8 +7,12 @@ import pytest
 
 from foundation.models import SetAside
 from partners import bulk
-from tests.partners.cast import api
+from tests.partners.cast import api, make_partner
 from tests.partners.matrix import World, each, everything, with_items
+from tests.trainings.cast import make_present, make_recipients
+from trainings import accounts
+from trainings.models import Purchase
+from waves.models import Recipient
 
 MANY = "/api/v1/orders/many/"
 
@@ -80,3 +84,22 @@ def test_every_such_endpoint_takes_ten_thousand_and_not_one_more(row):
     assert [result["index"] for result in results] == list(range(bulk.MOST))
     assert Counter(result["outcome"] for result in results[:-1]) == {"refused": bulk.MOST - 1}
     assert results[-1]["outcome"] == "done"
+
+
+@pytest.mark.urls("prakerja.urls")
+def test_ten_thousand_purchases_are_made_in_one_call():
+    training = make_present()
+    cards = Recipient.objects.filter(pk__in=make_recipients(bulk.MOST)).values_list("card", flat=True)
+    rows = [
+        {"card": f"{card:016}", "training": training.code, "reference": f"INV/{card}", "price": training.price}
+        for card in cards
+    ]
+
+    results = api(make_partner()).post("/api/v1/purchases/", {"items": rows}).json()["results"]
+
+    assert Counter(result["outcome"] for result in results) == {"done": bulk.MOST}
+    codes = {result["result"]["redeem_code"] for result in results}
+    assert codes == set(Purchase.objects.values_list("redeem_code", flat=True))
+    assert len(codes) == bulk.MOST
+    assert accounts.totals().taken == {training.platform_id: bulk.MOST * training.price}
+    assert accounts.recount() == []

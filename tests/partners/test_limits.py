@@ -5,9 +5,10 @@ import secrets
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.test import Client
 
 from partners import limits
-from tests.partners.cast import an_address, api, make_partner
+from tests.partners.cast import COMMIT, an_address, api, make_partner, signed
 from tests.processes import wait_until
 
 LOG = "/api/v1/webhooks/"
@@ -33,12 +34,32 @@ def test_the_answers_say_what_is_left_and_when_to_come_back(settings):
     assert answers[2].json()["type"] == "urn:prakerja:problem:too-many-requests"
 
 
-@pytest.mark.django_db
-def test_one_partners_calls_are_not_anothers(settings):
-    settings.PARTNER_RATE = 1
-    first, second = (api(make_partner(f"p-{secrets.token_hex(6)}")) for _ in range(2))
+def with_a_token(partner):
+    return api(partner).get(LOG)
 
-    assert [caller.get(LOG).status_code for caller in (first, first, second)] == [200, 429, 200]
+
+def with_a_signature(partner):
+    return Client().post(COMMIT, b"{}", content_type="application/json", **signed(partner, body=b"{}"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("call", "good"), [(with_a_token, 200), (with_a_signature, 400)])
+def test_one_partners_calls_are_not_anothers(settings, call, good):
+    settings.PARTNER_RATE = 1
+    first, second = (make_partner(f"p-{secrets.token_hex(6)}") for _ in range(2))
+
+    answers = [call(partner) for partner in (first, first, second)]
+
+    assert [answer.status_code for answer in answers] == [good, 429, good]
+    assert [told(answer)["Remaining"] for answer in answers] == ["0"] * 3
+
+
+@pytest.mark.django_db
+def test_calls_with_a_token_and_with_a_signature_are_counted_together(settings):
+    settings.PARTNER_RATE = 1
+    partner = make_partner(f"p-{secrets.token_hex(6)}")
+
+    assert [call(partner).status_code for call in (with_a_token, with_a_signature)] == [200, 429]
 
 
 @pytest.mark.django_db

@@ -21,7 +21,7 @@ from prakerja import money_pages, reconciliation_pages, survey_pages
 from prakerja.models import Deed
 from prakerja.tables import harmless
 from registrations.regions import WIB
-from tests.incentives.cast import DAY, LATER, clerk, link, magic, make_batch, make_owed, pay, payout, send
+from tests.incentives.cast import DAY, LATER, Bank, clerk, link, magic, make_batch, make_owed, pay, payout, send
 from tests.incentives.cast import make_payable as make_payable_then
 from tests.incentives.cast import make_payable_now as make_payable
 from tests.people import make_registrant
@@ -208,6 +208,11 @@ def test_the_figures_by_payer_and_by_state_are_the_same_money(ani):
 
 
 def test_what_is_due_is_told_with_who_must_act(ani):
+    make_payable(1, first=3000)
+    make_batch(limit=1)
+    bank = Bank()
+    bank.answer_next = [Outcome.UNKNOWN]
+    send(bank)
     make_payable(1)
     link(make_owed(2, first=2000))
 
@@ -216,15 +221,20 @@ def test_what_is_due_is_told_with_who_must_act(ani):
     cells = [row for row in rows(ani.get(f"{MONEY}angka.csv")) if row[0] == "Due"]
 
     assert "Account not checked yet the bank or e-wallet Rp4,800,000 2 8" in page
-    assert "In no batch yet the programme's office Rp2,400,000 1 4" in page
+    assert "In no batch yet the programme's office Rp4,200,000 2 7" in page
+    assert "With the payer the bank or e-wallet Rp0 0 0 Outcome unknown the bank or e-wallet Rp600,000 1 1" in page
     assert [(line["waits_for"], line["who"], line["rupiah"]) for line in told] == [
         ("settling", "office", 0),
         ("check", "payer", 4_800_000),
-        ("batch", "office", 2_400_000),
+        ("batch", "office", 4_200_000),
+        ("payer", "payer", 0),
+        ("answer", "payer", 600_000),
     ]
     assert [row[2:] for row in cells][1:] == [
         ["the bank or e-wallet", "2", "8", "4800000"],
-        ["the programme's office", "1", "4", "2400000"],
+        ["the programme's office", "2", "7", "4200000"],
+        ["the bank or e-wallet", "0", "0", "0"],
+        ["the bank or e-wallet", "1", "1", "600000"],
     ]
 
 
