@@ -21,6 +21,8 @@ from django.utils.translation import gettext_lazy as _
 
 #: A block is a little longer than so many bytes, which are some five thousand people: those of one transaction.
 BLOCK = 1024 * 1024
+#: And it has no more lines than these: what is made of a line takes memory however short it is.
+LINES = 10_000
 #: No line is longer, in bytes: it would be no line of such a file.
 LONGEST_LINE = 64 * 1024
 
@@ -82,7 +84,7 @@ def survey(
         form = Form(path, _identity(file), delimiter, _columns(names, required, optional))
         blocks: list[Block] = []
         line, anybody = 2, False
-        while raw := file.read(BLOCK) + file.readline(LONGEST_LINE):
+        while raw := _next_lines(file):
             text = _text(raw, line=line)
             if '"' in text:
                 deque(_rows(text, delimiter, line=line), maxlen=0)
@@ -125,6 +127,16 @@ def _first_line(file: IO[bytes]) -> bytes:
     if line.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise BadFile(_("The file is a spreadsheet. Save it as CSV UTF-8."))
     return line
+
+
+def _next_lines(file: IO[bytes]) -> bytes:
+    """The lines of the next block; none at the end of the file."""
+    raw = file.read(BLOCK) + file.readline(LONGEST_LINE)
+    if raw.count(b"\n") >= LINES:
+        beyond = raw.split(b"\n", LINES)[-1]
+        file.seek(-len(beyond), os.SEEK_CUR)
+        raw = raw.removesuffix(beyond)
+    return raw
 
 
 def _text(raw: bytes, *, line: int) -> str:

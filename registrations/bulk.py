@@ -55,9 +55,9 @@ def take_in(form: Form, block: Block, *, at: datetime, dry: bool = False) -> Out
             case SignUp():
                 right += 1
                 sign_ups.setdefault(outcome.person.nik, outcome)
-            case errors:
+            case faults:
                 bad += 1
-                wrong.extend(Wrong(line, field, str(rows.told(field, error))) for field, error in errors)
+                wrong.extend(Wrong(line, field, reason) for field, reason in faults)
     new: Mapping[UUID, int] = {}
     if sign_ups and not dry:
         # In the same order everywhere: blocks with the same people wait for each other, but never each for the other.

@@ -137,8 +137,9 @@ TEMPLATE = (
 
 # What a row comes to --------------------------------------------------------------------------------------------------
 
-#: What is wrong: the column, or "" for the whole row, and how.
-Errors: TypeAlias = list[tuple[str, InputError]]
+#: What is wrong: the column, or "" for the whole row, and how, in words without any of the digits that stand there.
+#: No exceptions: each would hold on to all that was at hand where it was raised.
+Faults: TypeAlias = list[tuple[str, str]]
 
 
 class _Given(NamedTuple):
@@ -159,33 +160,32 @@ class _Given(NamedTuple):
     consent: bool
 
 
-def read(names: Sequence[str], rows: Sequence[list[str]], *, at: datetime) -> list[SignUp | Errors]:
-    """Make a sign-up, at this instant, of each row, or tell what is wrong with it; `names` are those of the columns.
+def read(names: Sequence[str], rows: Sequence[list[str]], *, at: datetime) -> list[SignUp | Faults]:
+    """Make a sign-up, at this instant, of each row, or tell what is wrong with it; `names` are those of the columns."""
+    fitting = [row for row in rows if len(row) == len(names)]
+    if len(fitting) == len(rows):
+        return _read(names, fitting, at)
+    miscounted, outcomes = str(_("The row has {count} columns instead of {expected}.")), iter(_read(names, fitting, at))
+    return [
+        next(outcomes) if len(row) == len(names) else [("", miscounted.format(count=len(row), expected=len(names)))]
+        for row in rows
+    ]
 
-    Column by column, which is much quicker than row by row.
-    """
-    errors: dict[int, Errors] = defaultdict(list)
-    for position, row in enumerate(rows):
-        if len(row) != len(names):
-            message = _("The row has {count} columns instead of {expected}.")
-            errors[position].append(("", InputError("columns", message, count=len(row), expected=len(names))))
-    broken = frozenset(errors)
-    fitting = [[""] * len(names) if position in broken else row for position, row in enumerate(rows)] if broken else rows
-    texts = dict(zip(names, zip(*fitting, strict=True), strict=False))
-    columns = [_cleaned(column, texts.get(column.name, [""] * len(rows)), errors) for column in COLUMNS]
+
+def _read(names: Sequence[str], rows: Sequence[list[str]], at: datetime) -> list[SignUp | Faults]:
+    """What comes of rows that have a value for each column. Column by column, which is much quicker than row by row."""
+    faults: dict[int, Faults] = defaultdict(list)
+    texts = dict(zip(names, zip(*rows, strict=True), strict=False))
+    columns = [_cleaned(column, texts.get(column.name, [""] * len(rows)), faults) for column in COLUMNS]
     today = timezone.localdate(at)
-    found: list[SignUp | Errors] = []
-    for position, given in enumerate(map(_Given, *columns)):
-        if position in broken:
-            found.append(errors[position][:1])
-        else:
-            wrong = [*errors.get(position, ()), *_doubts(given, today)]
-            found.append(wrong or _sign_up(given, at))
-    return found
+    return [
+        [*faults.get(position, ()), *_doubts(given, today)] or _sign_up(given, at)
+        for position, given in enumerate(map(_Given, *columns))
+    ]
 
 
-def _cleaned(column: Column, texts: Sequence[str], errors: dict[int, Errors]) -> list[Any]:
-    """The column's values; for what is wrong None, and what is wrong with it among the `errors` of its row."""
+def _cleaned(column: Column, texts: Sequence[str], faults: dict[int, Faults]) -> list[Any]:
+    """The column's values; for what is wrong None, and what is wrong with it among the `faults` of its row."""
     try:
         return list(map(column.clean, texts))
     except InputError:
@@ -195,24 +195,24 @@ def _cleaned(column: Column, texts: Sequence[str], errors: dict[int, Errors]) ->
                 values.append(column.clean(text))
             except InputError as error:
                 values.append(None)
-                errors[position].append((column.name, error))
+                faults[position].append(_fault(column.name, error.code, error.message))
         return values
 
 
-def _doubts(given: _Given, today: date) -> Errors:
+def _doubts(given: _Given, today: date) -> Faults:
     """What cannot be true, or contradicts itself: the typo guard of the sign-up form. Mere doubts pass: nobody is there to confirm."""
-    errors: Errors = []
+    faults: Faults = []
     if given.birth_date:
         try:
             inputs.clean_birth_date(given.birth_date, today)
         except InputError as error:
-            errors.append(("birth_date", error))
+            faults.append(_fault("birth_date", error.code, error.message))
     if given.nik:
         doubts = contradictions(given.nik, given.birth_date, given.sex) if given.birth_date else []
         if given.kk:
             doubts += kk_guard(given.kk, given.nik)
-        errors += [(doubt.field, InputError(doubt.code, doubt.message)) for doubt in doubts if doubt.blocking]
-    return errors
+        faults += [_fault(doubt.field, doubt.code, doubt.message) for doubt in doubts if doubt.blocking]
+    return faults
 
 
 _SEXES = {sex.value: sex for sex in Sex}
@@ -244,6 +244,5 @@ _WITHOUT_DIGITS: Mapping[tuple[str, str], Any] = {
 }
 
 
-def told(field: str, error: InputError) -> Any:
-    """What is wrong with this column, without any of the digits that stand there."""
-    return _WITHOUT_DIGITS.get((field, error.code), error.message)
+def _fault(field: str, code: str, message: Any) -> tuple[str, str]:
+    return field, str(_WITHOUT_DIGITS.get((field, code), message))

@@ -3,7 +3,8 @@
 import csv
 import os
 import re
-from contextlib import ExitStack, closing
+import resource
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -364,9 +365,9 @@ def test_whatever_stands_in_a_row_it_is_a_sign_up_or_told_why(fields):
     match read_one(fields):
         case SignUp():
             pass
-        case errors:
-            assert errors
-            assert all(field in ("", *COLUMNS) and str(error.message) for field, error in errors)
+        case faults:
+            assert faults
+            assert all(field in ("", *COLUMNS) and reason for field, reason in faults)
 
 
 # Files that cannot be taken
@@ -400,6 +401,7 @@ def with_line(number: int, line: str | bytes) -> bytes:
         (with_line(3, LINES[2].replace("Siti", '"Siti\nRahma"')), "Line 3: a quote is opened there and not closed"),
         (with_line(3, '"Si"ti' + LINES[2]), "Line 3: after a closing quote comes the next column, and nothing else."),
         (GOOD + '"' + "x\n" * 100_000, "Line 5: a quote is opened there and not closed on the same line."),
+        (GOOD + "x\n" * 30_000 + '"x\n', "Line 30005: a quote is opened there and not closed on the same line."),
         (with_line(3, LINES[2] + "x" * 70_000), "Line 3 is longer than 65536 bytes."),
         (GOOD.replace("\n", "\r"), "Line 1 ends with CR alone."),
         (with_line(1, LINES[0].replace("phone", "telepon\x1b,gaji")), "There is no column “telepon?”, “gaji”."),
@@ -446,8 +448,46 @@ def test_the_error_file_never_takes_the_place_of_another_file(file, tmp_path):
 
     assert "already: name a new one" in refused(path, "--errors", path)
     assert "cannot be written" in refused(path, "--errors", tmp_path / "nowhere" / "errors.csv")
+    assert "cannot be written" in refused(path, "--errors", path / "errors.csv")
     assert path.read_text() == GOOD
     assert not Registrant.objects.exists()
+
+
+@pytest.mark.django_db
+def test_where_the_error_file_has_no_room_nobody_is_registered(file, tmp_path):
+    path = file(GOOD)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # a file may be made, and not a byte be written into it
+    try:
+        told = refused(path, "--errors", tmp_path / "errors.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert "errors.csv cannot be written: File too large" in told
+    assert not Registrant.objects.exists()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_comes_while_the_intake_runs_is_not_overwritten(file, tmp_path):
+    path, errors = file([row(1), row(2, phone="1")]), tmp_path / "errors.csv"
+    Wave.objects.create(number=1)  # planned: else it waits for whoever plans it
+
+    with (
+        table_held() as release,
+        running("manage.py", "intake", str(path), "--errors", str(errors), "--workers", "1", log=tmp_path / "log") as run,
+    ):
+        wait_until(lambda: waiting_for_registrants() == 1, seconds=60, what="it is about to write")
+        errors.write_text("somebody else's")
+        release()
+        code = run.wait(60)
+
+    assert code == 2, (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert errors.read_text() == "somebody else's"
+    assert Registrant.objects.count() == 1
+    assert sorted(os.listdir(tmp_path)) == ["errors.csv", "log", path.name]
 
 
 @pytest.mark.django_db
@@ -467,9 +507,11 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_further(file):
 PEAK = """
 import re, resource, sys
 from pathlib import Path
+from contextlib import suppress
 import django; django.setup()
 from django.core.management import call_command
-call_command("intake", *sys.argv[1:], "--workers", "1", stdout=open("/dev/null", "w"))
+with suppress(SystemExit):  # some rows are wrong
+    call_command("intake", *sys.argv[1:], "--workers", "1", stdout=open("/dev/null", "w"))
 status = Path("/proc/self/status")
 if status.exists():
     print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1]) * 1024)
@@ -483,14 +525,29 @@ def peak_of(path, *options):
     return int(output_of(PEAK, str(path), *options))
 
 
-def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file):
-    path = file([row(1 + number % 100) for number in range(12_345)])
+@pytest.mark.parametrize(
+    ("lines", "times", "blocks"),
+    [
+        (f"{LINES[1]}\n", 12_345, 2),
+        ("x\n", 25_000, 3),
+        ("\r\n", 25_000, 3),
+        ("x\n", 2 * csvfile.LINES - 1, 2),
+        ("x\n", 2 * csvfile.LINES, 3),
+        (f"{LINES[1]}\n" + "x\n" * 9, 2_500, 3),
+        ("x" * 60_000 + "\n" + "x\n" * 499, 50, 3),
+    ],
+    ids=["people", "short", "blank", "to-the-line", "a-line-more", "mixed", "long-and-short"],
+)
+def test_a_file_is_cut_into_blocks_that_hold_each_row_once(file, lines, times, blocks):
+    path = file(f"{LINES[0]}\n" + lines * times + LINES[1])
 
     survey = bulk.survey(path)
-    read = [line for block in survey.blocks for line, _row in csvfile.rows_of(survey.form, block)]
+    read = [list(csvfile.rows_of(survey.form, block)) for block in survey.blocks]
 
-    assert len(survey.blocks) == 2
-    assert read == list(range(2, 12_347))
+    assert len(survey.blocks) == blocks
+    assert max(map(len, read)) <= csvfile.LINES
+    assert [line for block in read for line, _row in block] == list(range(2, lines.count("\n") * times + 3))
+    assert read[-1][-1][1] == list(row(1).values())
 
 
 @pytest.fixture(scope="module")
@@ -532,6 +589,28 @@ def test_who_stands_in_two_blocks_is_registered_once_and_a_wrong_row_is_told_of_
     assert funnel.recount().differences == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_is_wrong_in_many_blocks_is_noted_in_the_order_of_lines(file, tmp_path):
+    path = file(text_of([row(1), row(2)]) + "x\n" * 35_000)
+
+    code, _said = intake(path, "--workers", "2", "--errors", tmp_path / "errors.csv")
+
+    assert code == 1
+    reason = "The row has 1 columns instead of 13."
+    assert read_errors(tmp_path / "errors.csv") == [(str(line), "", reason) for line in range(4, 35_004)]
+    assert Registrant.objects.count() == 2
+
+
+@contextmanager
+def table_held():
+    """While the body runs, nobody writes registrants, until it calls what it is given."""
+    with closing(psycopg2.connect(**connection.get_connection_params())) as held:
+        held.cursor().execute(
+            "SET idle_in_transaction_session_timeout = 0; LOCK TABLE registrations_registrant IN EXCLUSIVE MODE"
+        )
+        yield held.rollback
+
+
 def waiting_for_registrants():
     """How many wait for a lock on the table."""
     with connection.cursor() as cursor:
@@ -546,16 +625,13 @@ def test_of_two_intakes_at_once_each_says_whom_it_has_registered_and_nobody_is_d
     Wave.objects.create(number=1)  # planned: else all wait for whoever plans it
 
     with ExitStack() as stack:
-        held = stack.enter_context(closing(psycopg2.connect(**connection.get_connection_params())))
-        held.cursor().execute(
-            "SET idle_in_transaction_session_timeout = 0; LOCK TABLE registrations_registrant IN EXCLUSIVE MODE"
-        )
+        release = stack.enter_context(table_held())
         intakes = [
             stack.enter_context(running("manage.py", "intake", str(path), "--workers", "2", log=log))
             for path, log in zip(paths, logs, strict=True)
         ]
         wait_until(lambda: waiting_for_registrants() == 4, seconds=60, what="both workers of each are about to write")
-        held.rollback()
+        release()
         codes = [process.wait(60) for process in intakes]
 
     assert codes == [0, 0], [log.read_text() for log in logs]
@@ -569,14 +645,20 @@ def test_of_two_intakes_at_once_each_says_whom_it_has_registered_and_nobody_is_d
     assert funnel.recount().differences == []
 
 
+@pytest.mark.parametrize(
+    ("line", "count", "more"),
+    [(None, 150_000, 5_000_000), ("x\n", 200_000, 5_000_000), (",,,,,,,,,,,,x\n", 40_000, 20_000_000)],
+    ids=["people", "too-short", "all-wrong"],
+)
 @pytest.mark.django_db
-def test_memory_stays_the_same_however_long_the_file_is(file):
-    rows = text_of([row(number) for number in range(1, 5001)]).partition("\n")
-    files = [file("".join([rows[0], rows[1], *[rows[2]] * times]), f"{times}.csv") for times in (4, 30)]
+def test_memory_stays_the_same_however_long_the_file_is_and_whatever_stands_in_it(file, many, line, count, more):
+    people = b"".join(many[1:5001])
+    short = file(many[0] + people * 4, "short.csv")
+    long = file(many[0] + (line.encode() * count if line else people * (count // 5000)), "long.csv")
 
-    peaks = [peak_of(path, "--dry-run") for path in files]
+    peaks = [peak_of(path, "--dry-run") for path in (short, long)]
 
-    assert peaks[1] - peaks[0] < 5_000_000, "bytes, for a file that is 20 MB longer"
+    assert peaks[1] - peaks[0] < more, "bytes, than for 20,000 people"
 
 
 @pytest.mark.django_db(transaction=True)

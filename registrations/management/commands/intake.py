@@ -2,11 +2,12 @@
 
 import csv
 import os
+import secrets
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -113,19 +114,26 @@ class Command(BaseCommand):
             if left < 0:
                 self.stderr.write(_("... and %(count)s more: --errors FILE writes them all.") % {"count": -left})
             return
-        try:
-            # Never over another file: it may be the list itself.
-            file = path.open("x", encoding="utf-8", newline="")
-        except FileExistsError:
+        # Never over another file: it may be the list itself.
+        if os.path.lexists(path):
             text = _("There is a file %(path)s already: name a new one.") % {"path": path}
-            raise CommandError(text, returncode=NOT_TAKEN) from None
-        except OSError as error:
-            text = _("%(path)s cannot be written: %(reason)s") % {"path": path, "reason": error.strerror}
-            raise CommandError(text, returncode=NOT_TAKEN) from error
-        with file:
-            notes = csv.writer(file)
-            notes.writerow(bulk.Wrong._fields)
-            yield notes.writerows
+            raise CommandError(text, returncode=NOT_TAKEN)
+        # It gets its name when it is whole: when this command is broken off, the same one can be run again.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            try:
+                # On the disk before anybody is registered: it may be full.
+                draft.write_text(",".join(bulk.Wrong._fields) + "\r\n", encoding="utf-8", newline="")
+            except OSError as error:
+                text = _("%(path)s cannot be written: %(reason)s") % {"path": path, "reason": error.strerror}
+                raise CommandError(text, returncode=NOT_TAKEN) from error
+            with draft.open("a", encoding="utf-8", newline="") as file:
+                yield csv.writer(file).writerows
+            path.touch(exist_ok=False)  # nor over one that has come meanwhile
+            draft.replace(path)
+        finally:
+            with suppress(OSError):
+                draft.unlink()
 
     def _say(self, text: str, count: int) -> None:
         self.stdout.write(text % {"count": number_format(count, force_grouping=True)})
