@@ -79,10 +79,9 @@ def beside(act: Callable[[Item], None], item: Item, *, processes: int) -> Iterat
     helpers = [CONTEXT.Process(target=_act_beside, args=(task,), daemon=True) for _ in range(processes)]
     if helpers:
         connections.close_all()  # a copy of this process would share them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    for helper in helpers:
-        helper.start()
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with _for_helpers():
+        for helper in helpers:
+            helper.start()
     try:
         yield
         for helper in helpers:
@@ -116,10 +115,18 @@ def for_batches() -> None:
 
 
 def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item) -> "Future[Result]":
-    # A process begins here, and keeps the mask: the terminal's Ctrl-C reaches us only, and we let it finish.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
+    with _for_helpers():
         return pool.submit(act, item)
+
+
+@contextmanager
+def _for_helpers() -> Iterator[None]:
+    """A process that begins meanwhile keeps the mask: the terminal's Ctrl-C reaches us only, and we let it finish. And whoever tells
+    it to end while it still does then what we do (it may be nothing) is heard in `_begin`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -127,6 +134,7 @@ def _submit(pool: ProcessPoolExecutor, act: Callable[[Item], Result], item: Item
 def _begin(language: str | None) -> None:
     # Of a forked process these are its parent's: what to do when it is told to end, and at its end.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     Finalize(None, hints.drain, exitpriority=1)
     Thread(target=_end_with_the_parent, daemon=True).start()
     django.setup()
