@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from benchmarks.clock import checkpoint, seconds, watched
+from benchmarks.clock import checkpoint, seconds, settle, watched
 from incentives import batching, linking, sending
 from incentives.linking import Link
 from incentives.models import Batch, Payout
@@ -73,9 +73,7 @@ def _owe(ids: list[int], at: datetime) -> None:
             """,
             [at, TERMS[0].monthly, at],
         )
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-    checkpoint()
+    settle()
 
 
 def _send(at: datetime) -> None:

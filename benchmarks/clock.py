@@ -31,6 +31,13 @@ def checkpoint() -> None:
         cursor.execute("CHECKPOINT")
 
 
+def settle() -> None:
+    """What was done before leaves nothing to do beside what is measured: no vacuum, no statistics, nothing to write out."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    checkpoint()
+
+
 class Watched(NamedTuple):
     seconds: float
     #: The most memory (MiB) of each process, the command's own and those that it has started.

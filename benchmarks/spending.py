@@ -12,7 +12,7 @@ from threading import Thread
 import psycopg2
 from django.db import connection
 
-from benchmarks.clock import checkpoint, room, watched
+from benchmarks.clock import room, settle, watched
 from incentives import ledger
 from registrations import funnel
 from registrations.stages import Stage
@@ -32,7 +32,7 @@ def measure(people: int) -> dict[str, float]:
     # What the command does beside: it starts, sees that there is nothing to do, and reports.
     idle = watched(*command, "--without-spending").seconds
     recipients = Recipient.objects.count()
-    _settle()
+    settle()
     run = watched(*command)
     wall = run.seconds - idle
     taken = room()
@@ -61,13 +61,6 @@ def _dead_rows() -> dict[str, float]:
             """
         )
         return {f"dead_rows_{table}": share for table, share in cursor.fetchall()}
-
-
-def _settle() -> None:
-    """What was done before leaves nothing to do beside what is measured: no vacuum, no statistics, nothing to write out."""
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-    checkpoint()
 
 
 _PURCHASE = "id, registrant_id, training_id, price, bought_at, redeem_code, platform, reference"
@@ -179,7 +172,7 @@ def _floor() -> float:
         cursor.execute("SELECT DISTINCT part FROM bench_person ORDER BY 1")
         parts = [part for (part,) in cursor.fetchall()]
         funnel.fold()
-    _settle()
+    settle()
     start = time.perf_counter()
     _run(parts)
     wall = time.perf_counter() - start

@@ -1,9 +1,9 @@
 """`python -m chaos --people N`: the simulated programme through real processes, all of which are killed on the way.
 
-Three runs of the same seed: a calm one, in which nothing goes wrong; one in which Dukcapil and both SMS gateways misbehave, and
-Dukcapil and one of them are down for a while; and one in which, besides, workers, broker, PostgreSQL and beat are killed -9 at
-seeded points. Afterwards everybody must stand where they would have stood anyway. Prints a report, writes it to
-`build/chaos.json`, and exits with 1 when a promise was not kept.
+Three runs of the same seed: a calm one, in which nothing goes wrong; one in which Dukcapil and the first SMS gateway misbehave and
+are down for a while; and one in which, besides, workers, broker, PostgreSQL and beat are killed -9 at seeded points. Afterwards
+everybody must stand where they would have stood anyway. Prints a report, writes it to `build/chaos.json`, and exits with 1 when a
+promise was not kept.
 """
 
 import argparse

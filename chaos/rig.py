@@ -211,9 +211,9 @@ class Rig:
                 time.sleep(0.2)
         self.down += time.monotonic() - start
 
-    def outage(self, service: str, seconds: float, *, number: int = 0) -> None:
-        """Of a service of the first or second mock server (0 or 1)."""
-        self.control({service: {"outage_now_s": seconds}}, of=[self.mocks[number]])
+    def outage(self, service: str, seconds: float) -> None:
+        """Of Dukcapil, or of the first SMS gateway."""
+        self.control({service: {"outage_now_s": seconds}}, of=self.mocks[:1])
 
     def control(self, faults: dict[str, Any], *, of: Sequence[str] = ()) -> None:
         """Change the faults of these mock servers, or of all, while they run."""

@@ -18,7 +18,7 @@ SMALL_SHM = 256 * 2**20  # containers often come with 64 MiB, less than one para
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "work_mem": "16MB",

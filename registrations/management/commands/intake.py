@@ -51,7 +51,11 @@ class Command(BaseCommand):
             "--errors", type=Path, metavar="FILE", help="write what is wrong, and where, into this new CSV file"
         )
         parser.add_argument(
-            "--workers", type=_workers, default=os.cpu_count() or 1, metavar="N", help="processes (default: one per core)"
+            "--workers",
+            type=_workers,
+            default=(os.cpu_count() or 1) + 1,
+            metavar="N",
+            help="processes (default: one more than cores)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
