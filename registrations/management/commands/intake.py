@@ -53,9 +53,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers",
             type=_workers,
-            default=(os.cpu_count() or 1) + 1,
+            default=os.cpu_count() or 1,
             metavar="N",
-            help="processes (default: one more than cores)",
+            help="processes (default: one per core)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
