@@ -29,7 +29,7 @@ WORKERS = 2
 #: Seconds after which a killed server should be back.
 LONGEST_RESTART = 60.0
 
-#: Of this seed, the first nonsense is Dukcapil's first answer, and an SMS gateway's fourteenth.
+#: A seed of which nonsense comes early.
 MISBEHAVING = {"fail_percent": 30, "wrong_schema_percent": 5, "too_many_percent": 2, "seed": 2}
 MISBEHAVING_RECEIPTS = {
     "dropped_percent": 3,

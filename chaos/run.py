@@ -73,8 +73,7 @@ class Watch:
 
     recounts: int = 0
     differences: int = 0
-    #: The longest that work was due and nobody took it, while its service let anybody ask.
-    #: Seconds that due work was not taken in hand though its service let anybody ask, by queue: the longest.
+    #: By queue, the most seconds that work was due and nobody took it, while its service let anybody ask.
     waits: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PIPELINE, 0.0))
     events: Counter[str] = field(default_factory=Counter)
     outages: float = 0.0

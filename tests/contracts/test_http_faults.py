@@ -304,7 +304,7 @@ def test_the_reason_holds_nothing_personal(scripted: ScriptedServer):
 def test_of_a_wrong_answer_a_sample_is_logged_that_holds_nothing_personal(
     scripted: ScriptedServer, caplog: pytest.LogCaptureFixture, shape: str
 ):
-    personal = {"nik": "3175031234560001", "nama": "Siti Rahayu", "surel": "siti@warga.example"}
+    personal = {"nik": "3175031234560000", "nama": "Siti Rahayu", "surel": "siti@warga.example"}
     entry = {"id": "0", "verdict": "match"}
     scripted.script = lambda records: {
         "HTML": http(f"<b>{personal}</b>".encode(), content_type="text/html"),
@@ -323,7 +323,7 @@ def test_of_a_wrong_answer_a_sample_is_logged_that_holds_nothing_personal(
 
 
 def test_what_is_logged_of_an_answer_keeps_its_form_only():
-    assert masked(b'{"nik": "3175031234560001", "nama": "Siti"}') == '{"xxx": "9999999999999999", "xxxx": "xxxx"}'
+    assert masked(b'{"nik": "3175031234560000", "nama": "Siti"}') == '{"xxx": "9999999999999999", "xxxx": "xxxx"}'
 
 
 # Waiting

@@ -196,10 +196,14 @@ def test_when_all_are_left_for_errors_sending_goes_on(sms, one, other):
     assert sms.carry(texts(100))[1] == [1] * 100
 
 
-def test_when_all_are_left_for_errors_who_asks_us_to_wait_is_given_the_time(sms, one, other):
+def leave_both(sms, one, other):
     one.trouble = other.trouble = Unavailable("status 500", untouched=True)
     with pytest.raises(Unavailable):
         sms.send(texts(100))
+
+
+def test_when_all_are_left_for_errors_who_asks_us_to_wait_is_given_the_time(sms, one, other):
+    leave_both(sms, one, other)
     one.trouble = Unavailable("status 429", retry_after=30, untouched=True)
     with pytest.raises(Unavailable):
         sms.send(texts(100))
@@ -212,9 +216,7 @@ def test_when_all_are_left_for_errors_who_asks_us_to_wait_is_given_the_time(sms,
 
 
 def test_when_all_are_left_for_errors_who_asks_us_to_wait_a_moment_is_asked_again_after_that(sms, one, other):
-    one.trouble = other.trouble = Unavailable("status 500", untouched=True)
-    with pytest.raises(Unavailable):
-        sms.send(texts(100))
+    leave_both(sms, one, other)
     one.trouble = Unavailable("status 429", retry_after=1, untouched=True)
     with pytest.raises(Unavailable):
         sms.send(texts(100))

@@ -63,6 +63,14 @@ def test_another_body_or_address_under_the_same_key_is_refused(caller):
     assert SetAside.objects.count() == 1
 
 
+def assert_kept(row, first, again, other):
+    """The same body got the same answer, and another one none."""
+    assert (first.status_code, again.status_code, other.status_code) == (row.status, row.status, 422)
+    assert first.content == again.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
+
+
 @pytest.mark.django_db
 @pytest.mark.urls("prakerja.urls")
 @each(writes("scope", "token"))
@@ -75,10 +83,7 @@ def test_of_every_write_it_is_so(row):
     again = world.ask(caller, world.own, **key)
     other = world.ask(caller, world.own, more={"note": "another"}, **key)
 
-    assert (first.status_code, again.status_code, other.status_code) == (row.status, row.status, 422)
-    assert first.content == again.content
-    assert again.headers["Idempotent-Replayed"] == "true"
-    assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
+    assert_kept(row, first, again, other)
     assert everything() == done
 
 
@@ -103,10 +108,7 @@ def test_after_a_year_it_is_still_so(row):
     again = world.ask(caller, world.own, **key)
     other = world.ask(caller, world.own, more={"note": "another"}, **key)
 
-    assert (first.status_code, again.status_code, other.status_code) == (row.status, row.status, 422)
-    assert first.content == again.content
-    assert again.headers["Idempotent-Replayed"] == "true"
-    assert other.json()["type"] == "urn:prakerja:problem:idempotency-key-reused"
+    assert_kept(row, first, again, other)
     assert everything() == done
 
 

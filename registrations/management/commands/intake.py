@@ -51,11 +51,7 @@ class Command(BaseCommand):
             "--errors", type=Path, metavar="FILE", help="write what is wrong, and where, into this new CSV file"
         )
         parser.add_argument(
-            "--workers",
-            type=_workers,
-            default=os.cpu_count() or 1,
-            metavar="N",
-            help="processes (default: one per core)",
+            "--workers", type=_workers, default=os.cpu_count() or 1, metavar="N", help="processes (default: one per core)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
