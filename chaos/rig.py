@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -53,7 +53,7 @@ class Rig:
         self._people = people
         #: What services allow, in records a second; the mock servers count whoever goes beyond. Where there are few people, Dukcapil
         #: allows so few that its quota is used up time and again.
-        self.rates = {"dukcapil": min(3000, max(100, people // 20)), "sms": 3000, "email": 3000}
+        self.rates = {"dukcapil": min(3000, max(100, people // 12)), "sms": 3000, "email": 3000}
         self._options = {"LEASE_SECONDS": str(lease), "BATCH_SIZE": str(batch)}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._broker = redis.Redis(unix_socket_path=str(self.servers.valkey.socket))
@@ -168,13 +168,17 @@ class Rig:
 
     # What goes wrong
 
-    def kill_worker(self, rng: random.Random) -> None:
-        """One of: a supervisor with all below it, the Celery worker below a supervisor, or one process of its pool."""
+    def kill_worker(self, rng: random.Random, moment: Callable[[], None]) -> None:
+        """One of: a supervisor with all below it, the Celery worker below a supervisor, or one process of its pool.
+
+        `moment` returns when it is to happen: all that takes time is done before.
+        """
         name = rng.choice(self.workers)
         self.mind()
         supervisor = self._children[name]
         depth = rng.randrange(3)
         below = _descendants(supervisor.pid)
+        moment()
         if depth == 0 or len(below) < 2:
             self.kill(name)
         else:

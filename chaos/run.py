@@ -12,6 +12,7 @@ from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import Error, connection, transaction
 from tqdm import tqdm
@@ -171,8 +172,8 @@ def _climbs() -> tuple[int, int]:
 def _kills(rig: Rig, rng: random.Random, people: int) -> Iterator[Event]:
     """Who is killed, and at which share of all climbs."""
     share = min(1.0, max(0.0, (people - 5000) / 95_000))
-    acts = {
-        "worker": rig.kill_worker,
+    acts: dict[str, Callable[[random.Random], None]] = {
+        "worker": partial(rig.kill_worker, moment=_claimed),
         "broker": rig.kill_broker,
         "database": rig.kill_database,
         "beat": rig.kill_beat,
@@ -180,6 +181,21 @@ def _kills(rig: Rig, rng: random.Random, people: int) -> Iterator[Event]:
     for name, (few, many) in KILLS.items():
         for _ in range(round(few + (many - few) * share)):
             yield rng.uniform(0.02, 0.97), name, partial(acts[name], rng)
+
+
+def _claimed() -> None:
+    """Wait, but for no more than 3 s, until a worker claims some work: whoever is killed while idle leaves nothing behind."""
+    end = time.monotonic() + 3
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        begin = cursor.fetchone()[0]
+        while time.monotonic() < end:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM foundation_work WHERE token IS NOT NULL AND due_at > %s + %s * interval '1 s')",
+                [begin, settings.LEASE_SECONDS],
+            )
+            if cursor.fetchone()[0]:
+                return
 
 
 def _outages(rig: Rig, watch: Watch) -> Iterator[Event]:
@@ -212,9 +228,10 @@ def _drive(
                         bar.update(done - bar.n)
                         _look(watch, done / simulation.goal)
                         while events and events[0][0] <= done / simulation.goal:
-                            _, name, act = events.pop(0)
-                            watch.events[name] += 1
+                            _, name, act = events[0]
                             act()
+                            del events[0]
+                            watch.events[name] += 1
                     if time.monotonic() - start > LONGEST:
                         raise TimeoutError("the run does not come to its end")
                 if not post.bring():
