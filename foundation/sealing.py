@@ -33,10 +33,17 @@ def _ring() -> dict[int, AESGCM]:
     return ring
 
 
-def seal(plain: bytes, aad: bytes) -> bytes:
+@cache
+def _newest() -> tuple[bytes, AESGCM]:
+    """The key that seals, and its id."""
     key_id, key = next(iter(_ring().items()))
+    return bytes((key_id,)), key
+
+
+def seal(plain: bytes, aad: bytes) -> bytes:
+    key_id, key = _newest()
     nonce = os.urandom(NONCE_BYTES)
-    return bytes((key_id,)) + nonce + key.encrypt(nonce, plain, aad)
+    return key_id + nonce + key.encrypt(nonce, plain, aad)
 
 
 def unseal(sealed: bytes | memoryview, aad: bytes) -> bytes:
@@ -59,6 +66,7 @@ def _keyed(purpose: str) -> blake2b:
 @receiver(setting_changed)
 def _forget_keys(**_: object) -> None:
     _ring.cache_clear()
+    _newest.cache_clear()
     _keyed.cache_clear()
 
 

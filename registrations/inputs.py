@@ -253,6 +253,15 @@ def operator(phone: str) -> str:
 # Dates ----------------------------------------------------------------------------------------------------------------
 
 
+def earliest_birth_date(today: date) -> date:
+    """When somebody was born who is as old today as anybody can be."""
+    year = max(today.year - OLDEST, date.min.year)
+    try:
+        return today.replace(year=year)
+    except ValueError:  # there was no 29 February in 1900
+        return date(year, 3, 1)
+
+
 def clean_birth_date(born: date, today: date) -> date:
     """`born`, if somebody alive today can be born then. Raises `InputError`: `future`, `too_old`.
 
@@ -260,7 +269,7 @@ def clean_birth_date(born: date, today: date) -> date:
     """
     if born > today:
         raise InputError("future", _("This birth date is in the future."))
-    if (born.year + OLDEST, born.month, born.day) < (today.year, today.month, today.day):
+    if born < earliest_birth_date(today):
         raise InputError("too_old", _("This birth date is more than {years} years ago."), years=OLDEST)
     return born
 

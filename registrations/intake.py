@@ -78,30 +78,30 @@ _FIELDS = (
 
 
 def _rows(cursor: CursorWrapper, sign_ups: Sequence[SignUp]) -> list[_Row]:
-    instants = [sign_up.registered_at for sign_up in sign_ups]
+    instants = {sign_up.registered_at for sign_up in sign_ups}
     waves = _waves(cursor, max(instants))
-    first, last = _wave_of(min(instants), waves), _wave_of(max(instants), waves)
+    # In a file all have one instant, in a simulation each their own.
+    when = {instant: f"{instant.isoformat()}\t{_wave_of(instant, waves)}" for instant in instants}
     return [
         _Row(
-            sign_up.reference,
+            reference,
             # The old way to format is the quickest for a code that is an enum's member.
-            "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t1\t0\t0"  # noqa: UP031
+            "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t1\t0\t0"  # noqa: UP031
             % (
-                sign_up.reference.hex,
-                sign_up.registered_at.isoformat(),
-                first if first == last else _wave_of(sign_up.registered_at, waves),
-                sign_up.province,
-                sign_up.person.birth_date.year,
-                sign_up.sex,
-                sign_up.education,
-                sign_up.employment,
-                sign_up.consent,
-                sign_up.citizen,
-                sign_up.studying,
+                reference.hex,
+                when[registered_at],
+                province,
+                person.birth_date.year,
+                sex,
+                education,
+                employment,
+                consent,
+                citizen,
+                studying,
             ),
-            sign_up.person.seal(sign_up.reference).hex(),
+            person.seal(reference).hex(),
         )
-        for sign_up in sign_ups
+        for reference, person, sex, province, education, employment, citizen, studying, registered_at, consent in sign_ups
     ]
 
 

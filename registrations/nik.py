@@ -6,8 +6,8 @@ card was made. Neither has a check digit: only Dukcapil knows whether a number e
 """
 
 import re
-from calendar import monthrange
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -34,38 +34,59 @@ class NikError(InputError):
     """This cannot be a NIK, or a KK number; `code` and `message` say why."""
 
 
+class Birth(NamedTuple):
+    """What digits 7 to 12 of a NIK say."""
+
+    day: int
+    month: int
+    #: Two digits.
+    year: int
+    sex: int
+    #: The days that this may be, of both centuries; none when there is no such date.
+    dates: tuple[date, ...]
+
+    def __repr__(self) -> str:
+        return "Birth()"  # none of it: this ends up in logs
+
+
 class Nik(NamedTuple):
     """A well-formed NIK, taken apart."""
 
     #: The 16 digits.
     text: str
     province: Province
-    #: Four digits, with the province; not every one is in force (`typo_guard`).
-    regency: int
-    #: Two digits.
-    sub_district: int
-    birth_day: int
-    birth_month: int
-    #: Two digits: see `birth_date`.
-    birth_year: int
-    sex: int
-    serial: int
+    birth: Birth
 
     def __repr__(self) -> str:
-        return "Nik()"  # none of it: this ends up in logs
+        return "Nik()"  # nor of this
+
+    @property
+    def regency(self) -> int:
+        """Four digits, with the province; not every one is in force (`typo_guard`)."""
+        return int(self.text[:4])
+
+    @property
+    def sub_district(self) -> int:
+        """Two digits."""
+        return int(self.text[4:6])
+
+    @property
+    def serial(self) -> int:
+        return int(self.text[12:])
+
+    @property
+    def sex(self) -> int:
+        return self.birth.sex
 
     def birth_date(self, *, today: date, typed: date | None = None) -> date:
         """The birth date; its century is that of `typed` if this fits, else the later one not after `today`."""
-        possible = [born for born in self._birth_dates() if born <= today]
+        possible = [born for born in self.birth.dates if born <= today]
         if typed in possible:
             return typed
-        return max(possible, default=min(self._birth_dates()))
-
-    def _birth_dates(self) -> tuple[date, ...]:
-        return _dates(self.birth_day, self.birth_month, self.birth_year)
+        return max(possible, default=min(self.birth.dates))
 
     def _nearest(self, typed: date) -> date:
-        possible = self._birth_dates()
+        possible = self.birth.dates
         return typed if typed in possible else min(possible, key=lambda born: abs(born - typed))
 
 
@@ -79,28 +100,28 @@ def parse_nik(text: str) -> Nik:
     province = _PROVINCES.get(nik[:2])
     if province is None:
         raise NikError("province", _("No NIK begins with {digits}: there is no such province."), digits=nik[:2])
-    day, month, year, sex = _birth(nik[6:12])
-    if not 1 <= day <= 31:
+    birth = _birth(nik[6:12])
+    if birth.dates:
+        return Nik(nik, province, birth)
+    if not 1 <= birth.day <= 31:
         raise NikError(
             "day",
             _("Digits 7-8 of a NIK are the day of birth: 01-31, or 41-71 for a woman. Yours are {digits}."),
             digits=nik[6:8],
         )
-    if not _is_date(day, month, year):
-        raise NikError(
-            "date",
-            _("Digits 7-12 of a NIK are the birth date. There is no day {day}-{month}-{year}."),
-            day=f"{day:02}",
-            month=nik[8:10],
-            year=nik[10:12],
-        )
-    return Nik(nik, province, int(nik[:4]), int(nik[4:6]), day, month, year, sex, int(nik[12:]))
+    raise NikError(
+        "date",
+        _("Digits 7-12 of a NIK are the birth date. There is no day {day}-{month}-{year}."),
+        day=f"{birth.day:02}",
+        month=nik[8:10],
+        year=nik[10:12],
+    )
 
 
 def parse_kk(text: str) -> str:
     """The 16 digits of a KK number. Raises `NikError`: `empty`, `shortened`, `letters`, `length`, `date`."""
     kk = text if _SIXTEEN.fullmatch(text) else _kk_digits(text)
-    if not _is_date(*_day_month_year(kk[6:12])):
+    if not _dates(kk[6:12]):
         raise NikError(
             "date", _("Digits 7-12 of a KK number are the date of the card; this is no date. Did you type your NIK here?")
         )
@@ -140,27 +161,22 @@ def _sixteen_digits(text: str, *, empty: Any, letters: Any, length: Any) -> str:
 
 
 @lru_cache(maxsize=1 << 17)  # more than there are: 36,525 days, and as many of women
-def _birth(digits: str) -> tuple[int, int, int, int]:
-    """Day, month, two-digit year and sex that the digits of a NIK say; there need not be such a date."""
-    day, month, year = _day_month_year(digits)
-    return (day - 40, month, year, FEMALE) if day > 40 else (day, month, year, MALE)
-
-
-@lru_cache(maxsize=1 << 16)
-def _day_month_year(digits: str) -> tuple[int, int, int]:
-    return int(digits[:2]), int(digits[2:4]), int(digits[4:])
+def _birth(digits: str) -> Birth:
+    day, month, year = int(digits[:2]), int(digits[2:4]), int(digits[4:])
+    if day > 40:
+        return Birth(day - 40, month, year, FEMALE, _dates(f"{day - 40:02}{digits[2:]}"))
+    return Birth(day, month, year, MALE, _dates(digits))
 
 
 @lru_cache(maxsize=1 << 16)  # more than there are: 36,525 days
-def _is_date(day: int, month: int, year: int) -> bool:
-    """Whether there is such a day in this two-digit year. 1900 had no 29 February, 2000 had; the others agree."""
-    return 1 <= month <= 12 and 1 <= day <= monthrange(2000 + year, month)[1]
-
-
-@lru_cache(maxsize=1 << 16)
-def _dates(day: int, month: int, year: int) -> tuple[date, ...]:
-    """What a day, a month and a two-digit year may be, in both centuries."""
-    return tuple(date(century + year, month, day) for century in (1900, 2000) if day <= monthrange(century + year, month)[1])
+def _dates(digits: str) -> tuple[date, ...]:
+    """What a day, a month and a two-digit year may be, in both centuries; none when there is no such date."""
+    day, month, year = int(digits[:2]), int(digits[2:4]), int(digits[4:])
+    possible = []
+    for century in (1900, 2000):  # 1900 had no 29 February, 2000 had; the others agree
+        with suppress(ValueError):
+            possible.append(date(century + year, month, day))
+    return tuple(possible)
 
 
 # Slips of the finger --------------------------------------------------------------------------------------------------
@@ -196,7 +212,7 @@ def contradictions(nik: Nik, birth_date: date, sex: int | None = None) -> list[D
     doubts = []
     born = nik._nearest(birth_date)
     if born != birth_date:
-        said = (nik.birth_day, nik.birth_month, nik.birth_year)
+        said = nik.birth[:3]
         typed = (birth_date.day, birth_date.month, birth_date.year % 100)
         doubts.append(
             Doubt(

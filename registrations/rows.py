@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.utils import timezone
@@ -17,7 +17,7 @@ from registrations import inputs
 from registrations.inputs import InputError
 from registrations.intake import SignUp
 from registrations.models import Education, Employment, Sex
-from registrations.nik import contradictions, kk_guard, parse_kk, parse_nik
+from registrations.nik import Nik, contradictions, kk_guard, parse_kk, parse_nik
 from registrations.person import Person
 from registrations.regions import Province
 
@@ -142,24 +142,6 @@ TEMPLATE = (
 Faults: TypeAlias = list[tuple[str, str]]
 
 
-class _Given(NamedTuple):
-    """What a row says, cleaned; None where it says nothing or something wrong."""
-
-    name: str
-    email: str
-    nik: Any
-    kk: Any
-    birth_date: Any
-    phone: str
-    sex: Sex | None
-    province: Province | None
-    education: Education
-    employment: Employment
-    citizen: bool
-    studying: bool
-    consent: bool
-
-
 def read(names: Sequence[str], rows: Sequence[list[str]], *, at: datetime) -> list[SignUp | Faults]:
     """Make a sign-up, at this instant, of each row, or tell what is wrong with it; `names` are those of the columns."""
     fitting = [row for row in rows if len(row) == len(names)]
@@ -178,10 +160,37 @@ def _read(names: Sequence[str], rows: Sequence[list[str]], at: datetime) -> list
     texts = dict(zip(names, zip(*rows, strict=True), strict=False))
     columns = [_cleaned(column, texts.get(column.name, [""] * len(rows)), faults) for column in COLUMNS]
     today = timezone.localdate(at)
-    return [
-        [*faults.get(position, ()), *_doubts(given, today)] or _sign_up(given, at)
-        for position, given in enumerate(map(_Given, *columns))
-    ]
+    earliest = inputs.earliest_birth_date(today)
+    outcomes: list[SignUp | Faults] = []
+    for position, values in enumerate(zip(*columns, strict=True)):
+        name, email, nik, kk, birth_date, phone, sex, province, education, employment, citizen, studying, _consent = values
+        # Of nearly every row these few looks are enough; the rules judge, and name, all the rest.
+        plain = (
+            position not in faults
+            and earliest <= birth_date <= today
+            and birth_date in nik.birth.dates
+            and (sex is None or sex == nik.sex)
+            and kk != nik.text
+        )
+        if not plain:
+            doubtful = [*faults.get(position, ()), *_doubts(nik, kk, birth_date, sex, today)]
+            if doubtful:
+                outcomes.append(doubtful)
+                continue
+        outcomes.append(
+            SignUp(
+                _reference(nik.text),
+                Person(name, email, nik.text, kk, birth_date, phone),
+                sex or _SEXES[nik.sex],
+                province or nik.province,
+                education,
+                employment,
+                citizen,
+                studying,
+                at,
+            )
+        )
+    return outcomes
 
 
 def _cleaned(column: Column, texts: Sequence[str], faults: dict[int, Faults]) -> list[Any]:
@@ -199,18 +208,21 @@ def _cleaned(column: Column, texts: Sequence[str], faults: dict[int, Faults]) ->
         return values
 
 
-def _doubts(given: _Given, today: date) -> Faults:
-    """What cannot be true, or contradicts itself: the typo guard of the sign-up form. Mere doubts pass: nobody is there to confirm."""
+def _doubts(nik: Nik | None, kk: str | None, birth_date: date | None, sex: Sex | None, today: date) -> Faults:
+    """What cannot be true, or contradicts itself: the typo guard of the sign-up form. Mere doubts pass: nobody is there to confirm.
+
+    None is what is missing, or wrong already.
+    """
     faults: Faults = []
-    if given.birth_date:
+    if birth_date:
         try:
-            inputs.clean_birth_date(given.birth_date, today)
+            inputs.clean_birth_date(birth_date, today)
         except InputError as error:
             faults.append(_fault("birth_date", error.code, error.message))
-    if given.nik:
-        doubts = contradictions(given.nik, given.birth_date, given.sex) if given.birth_date else []
-        if given.kk:
-            doubts += kk_guard(given.kk, given.nik)
+    if nik:
+        doubts = contradictions(nik, birth_date, sex) if birth_date else []
+        if kk:
+            doubts += kk_guard(kk, nik)
         faults += [_fault(doubt.field, doubt.code, doubt.message) for doubt in doubts if doubt.blocking]
     return faults
 
@@ -218,20 +230,9 @@ def _doubts(given: _Given, today: date) -> Faults:
 _SEXES = {sex.value: sex for sex in Sex}
 
 
-def _sign_up(given: _Given, at: datetime) -> SignUp:
-    name, email, nik, kk, birth_date, phone, sex, province, education, employment, citizen, studying, _consent = given
-    return SignUp(
-        # One NIK, one reference: whoever stands in two files, or in a file that is taken in again, is registered once.
-        UUID(int=int(digest("intake", nik.text), 16)),
-        Person(name, email, nik.text, kk, birth_date, phone),
-        sex or _SEXES[nik.sex],
-        province or nik.province,
-        education,
-        employment,
-        citizen,
-        studying,
-        at,
-    )
+def _reference(nik: str) -> UUID:
+    """One NIK, one reference: whoever stands in two files, or in a file that is taken in again, is registered once."""
+    return UUID(int=int(digest("intake", nik), 16))
 
 
 #: What repeats some of the digits where people read of their own data, said without them.

@@ -36,7 +36,7 @@ def test_a_nik_is_taken_apart():
     assert nik.text == WOMAN
     assert nik.province is Province.DKI_JAKARTA
     assert (nik.regency, nik.sub_district, nik.serial) == (3171, 1, 0)
-    assert (nik.birth_day, nik.birth_month, nik.birth_year, nik.sex) == (17, 8, 90, FEMALE)
+    assert nik.birth[:4] == (17, 8, 90, FEMALE)
     assert parse_nik(MAN).sex == MALE
 
 
