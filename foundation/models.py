@@ -17,6 +17,8 @@ class Work(models.Model):
     instants = ArrayField(models.BigIntegerField(), null=True)
     #: A JSON list, sealed, with a note per subject: what the work needs and the subject does not hold.
     notes = models.BinaryField(null=True)
+    #: Its place in the queue: since when it waits, or will. No claim changes it.
+    since = models.DateTimeField(db_default=Now())
     #: Nobody may take it before; a claim moves it to the end of its lease.
     due_at = models.DateTimeField(db_default=Now())
     #: Whose claim it is in; only that claim may settle it.
@@ -28,7 +30,7 @@ class Work(models.Model):
     enqueued_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["queue", "due_at"], name="work_due")]
+        indexes = [models.Index(fields=["queue", "since"], name="work_queue")]
         constraints = [
             models.CheckConstraint(
                 name="work_parallel",

@@ -3,7 +3,8 @@
 PostgreSQL holds what is to be done; Celery messages are only hints that something is. A worker *claims* parcels (their due
 time moves to the end of a lease, by the database's clock, and they carry the worker's token), *asks* a service with no
 transaction open, and *settles*: in one transaction the parcels go and the outcomes are written, if the token is still there.
-A worker that comes late changes nothing; a worker that dies leaves work that falls due again by itself.
+A worker that comes late changes nothing; a worker that dies leaves work that falls due again by itself, at its old place in the
+queue: it has waited longest.
 
 Trouble outside (`Unavailable`) is waited out for as long as it lasts. An error of our own cuts the claim in two until the one
 poison record stands alone; that one is set aside after three attempts, and the rest passes.
@@ -76,17 +77,18 @@ def enqueue(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO foundation_work (queue, subjects, instants, notes, due_at, unknowns, attempts)
-            VALUES (%s, %s::bigint[], %s::bigint[], %s, clock_timestamp() + %s * interval '1 s', %s, %s)
+            INSERT INTO foundation_work (queue, subjects, instants, notes, since, due_at, unknowns, attempts)
+            SELECT %s, %s::bigint[], %s::bigint[], %s, due, due, %s, %s
+            FROM (SELECT clock_timestamp() + %s * interval '1 s') AS new (due)
             """,
             [
                 queue,
                 array(subjects),
                 None if instants is None else pg.instants(instants),
                 None if notes is None else _sealed(queue, notes),
-                wait,
                 unknowns,
                 attempts,
+                wait,
             ],
         )
     if hint:
@@ -116,6 +118,8 @@ class Claim:
     items: list[Item]
     #: The database's clock when the claim was made.
     at: datetime
+    #: For how many seconds the oldest of it had waited then.
+    waited: float
     attempts: int
     unknowns: int
 
@@ -131,16 +135,16 @@ class Claim:
             cursor.execute(
                 """
                 WITH due AS MATERIALIZED (
-                    SELECT id, due_at, cardinality(subjects) AS items, attempts > 0 OR unknowns >= %s AS failed
+                    SELECT id, since, cardinality(subjects) AS items, attempts > 0 OR unknowns >= %s AS failed
                     FROM foundation_work
-                    WHERE queue = %s AND due_at <= statement_timestamp()
-                    ORDER BY due_at, id LIMIT 200
+                    WHERE queue = %s AND since <= statement_timestamp() AND due_at <= statement_timestamp()
+                    ORDER BY since, id LIMIT 200
                     FOR UPDATE SKIP LOCKED
                 ), ranked AS (
-                    SELECT id, due_at, items, failed,
-                           sum(items) OVER (ORDER BY due_at, id) AS upto,
-                           row_number() OVER (ORDER BY due_at, id) = 1 AS first,
-                           first_value(failed) OVER (ORDER BY due_at, id) AS alone
+                    SELECT id, items, failed,
+                           sum(items) OVER (ORDER BY since, id) AS upto,
+                           row_number() OVER (ORDER BY since, id) = 1 AS first,
+                           first_value(failed) OVER (ORDER BY since, id) AS alone
                     FROM due
                 )
                 UPDATE foundation_work work
@@ -148,7 +152,7 @@ class Claim:
                 FROM ranked
                 WHERE work.id = ranked.id AND (first OR (upto <= %s AND NOT failed AND NOT alone))
                 RETURNING work.subjects, work.instants, work.notes, work.attempts, work.unknowns, clock_timestamp(),
-                          extract(epoch FROM clock_timestamp() - ranked.due_at)::float
+                          extract(epoch FROM clock_timestamp() - work.since)::float
                 """,
                 [UNKNOWNS_TO_HALVE, queue, token, settings.LEASE_SECONDS, size],
             )
@@ -157,11 +161,11 @@ class Claim:
                 return None
             items = [item for subjects, instants, notes, *_ in rows for item in _items(queue, subjects, instants, notes)]
             unknowns = min(max(row[4] for row in rows), UNKNOWNS_COUNTED)
-            claim = cls(queue, token, items, at=rows[0][5], attempts=rows[0][3], unknowns=unknowns)
+            waited = max(row[6] for row in rows)
+            claim = cls(queue, token, items, at=rows[0][5], waited=waited, attempts=rows[0][3], unknowns=unknowns)
             if len(items) > size:
                 # It keeps its place: the oldest first, however small the bites.
-                rest, due_for = items[size:], rows[0][6]
-                enqueue_items(queue, rest, wait=-due_for, unknowns=claim.unknowns, attempts=claim.attempts - 1)
+                enqueue_items(queue, items[size:], wait=-waited, unknowns=claim.unknowns, attempts=claim.attempts - 1)
                 claim.hold(items[:size])
         return claim
 
@@ -196,11 +200,15 @@ class Claim:
         with transaction.atomic():
             self._drop_parcels()
             if items:
-                lease = settings.LEASE_SECONDS
-                enqueue_items(self.queue, items, wait=lease, unknowns=self.unknowns, attempts=self.attempts, hint=False)
+                enqueue_items(self.queue, items, unknowns=self.unknowns, attempts=self.attempts, hint=False)
                 with connection.cursor() as cursor:
                     cursor.execute(
-                        "UPDATE foundation_work SET token = %s WHERE id = currval('foundation_work_id_seq')", [self.token]
+                        """
+                        UPDATE foundation_work
+                        SET token = %s, since = %s - %s * interval '1 s', due_at = clock_timestamp() + %s * interval '1 s'
+                        WHERE id = currval('foundation_work_id_seq')
+                        """,
+                        [self.token, self.at, self.waited, settings.LEASE_SECONDS],
                     )
         self.items = list(items)
 
@@ -328,7 +336,12 @@ def _wait(unknowns: int) -> float:
 def sweep() -> list[str]:
     """Hint at every queue that has work due; return those queues. For lost hints, erased brokers and dead workers."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT queue FROM foundation_work WHERE due_at <= statement_timestamp() ORDER BY queue")
+        cursor.execute(
+            """
+            SELECT DISTINCT queue FROM foundation_work
+            WHERE since <= statement_timestamp() AND due_at <= statement_timestamp() ORDER BY queue
+            """
+        )
         queues = [queue for (queue,) in cursor.fetchall()]
     for queue in queues:
         send_hint(queue)
@@ -375,8 +388,8 @@ def heads(queues: Sequence[str]) -> dict[str, Head]:
             SELECT queue, head.id, extract(epoch FROM statement_timestamp() - head.due_at)::float
             FROM unnest(%s::text[]) queue CROSS JOIN LATERAL (
                 SELECT id, due_at FROM foundation_work work
-                WHERE work.queue = queue.queue AND due_at <= statement_timestamp()
-                ORDER BY due_at, id LIMIT 1
+                WHERE work.queue = queue.queue AND since <= statement_timestamp() AND due_at <= statement_timestamp()
+                ORDER BY since, id LIMIT 1
             ) head
             """,
             [list(queues)],

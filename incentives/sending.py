@@ -178,6 +178,7 @@ def _rows(ids: Iterable[int], code: str) -> list[_Row]:
             JOIN incentives_payout payout ON payout.obligation_id = obligation.id AND payout.attempt = obligation.attempt
             JOIN incentives_account account ON account.id = payout.account_id
             WHERE obligation.id = ANY (%s::bigint[]) AND account.payer = %s
+            ORDER BY obligation.id
             """,
             [array(ids), code],
         )

@@ -2,7 +2,6 @@
 
 import signal
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from foundation import email, sms
 from foundation.models import Work
 from registrations.models import Registrant
+from tests.clock import fall_due
 from tests.faults.slow import Noting
 from tests.faults.test_steps_killed import nobody_else_is_at_it, nobody_writes, somebody_waits_for
 from tests.processes import kill, running, wait_until
@@ -54,7 +54,7 @@ def test_when_it_is_killed_nobody_is_forgotten_and_nobody_told_twice_by_another_
     first = asked(log)
     assert not any(Notice.objects.values_list(told, flat=True)), "it has noted nothing"
 
-    Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))  # its lease is over
+    fall_due()  # its lease is over
     while send(**{service: Noting(log, answer)}, size=1000):
         pass
 

@@ -12,8 +12,9 @@ from registrations import funnel
 from registrations.intake import register
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
 from registrations.stages import Stage
+from tests.clock import fall_due
 from tests.faults.test_steps_killed import nobody_else_is_at_it, nobody_writes, somebody_waits_for
-from tests.people import START, make_registrants, make_sign_up
+from tests.people import make_registrants, make_sign_up
 from tests.processes import kill, running, wait_until, worker_arguments
 from verification import tasks
 
@@ -147,12 +148,12 @@ def test_killed_after_the_call_a_batch_is_done_again_under_the_same_references_a
             kill(first)
     wait_until(nobody_else_is_at_it, seconds=30, what="PostgreSQL has noticed")
     assert Registrant.objects.filter(pk__in=ids, stage=step.before).count() == outstanding([step.queue]) == people
-    Work.objects.update(due_at=START)  # the lease is over
+    fall_due()  # the lease is over
     with running(*batch, log=tmp_path / "second.log", **environment) as second:
         wait_until(lambda: "done" in (tmp_path / "second.log").read_text(), seconds=60, what="it is committed")
         kill(second)
     wait_until(nobody_else_is_at_it, seconds=30, what="PostgreSQL has noticed")
-    Work.objects.update(due_at=START)
+    fall_due()
     assert getattr(tasks, step.task)() == 0, "nothing is left of what was committed"
 
     asked = done.read_text().splitlines()

@@ -13,28 +13,26 @@ from foundation.work import (
     LONGEST_WAIT,
     UNKNOWNS_TO_HALVE,
     Claim,
+    Item,
     LeaseLost,
     enqueue,
+    heads,
     outstanding,
     retry_set_aside,
     sweep,
     work_off,
 )
+from tests.clock import fall_due
 
 pytestmark = pytest.mark.django_db
 
 QUEUE = "email"
 
 
-def make_due(**conditions):
-    """The leases and waits of these parcels run out now."""
-    Work.objects.filter(**conditions).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
-
-
 def work_until_done(act, *, size=500, service=None, set_aside=lambda subjects: None):
     """Work with all waits taken for over, until nothing is left."""
     for _ in range(1000):
-        make_due()
+        fall_due()
         if not work_off(QUEUE, size=size, service=service, act=act, set_aside=set_aside):
             return
     raise AssertionError("never done")
@@ -54,6 +52,22 @@ def test_work_is_claimed_oldest_first_up_to_the_size():
     assert [item.subject for item in claim.items] == [0, 1, 2]
     assert [item.subject for item in Claim.take(QUEUE, size=3).items] == [3, 4]
     assert Claim.take(QUEUE, size=3) is None
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["as claimed", "part of it"])
+def test_what_a_dead_worker_leaves_has_kept_its_place(holds):
+    enqueue(QUEUE, [1, 2], wait=-10)
+    dead = Claim.take(QUEUE, size=2)
+    if holds:
+        dead.hold(dead.items[1:])
+    enqueue(QUEUE, [3], wait=-5)
+    assert Claim.take(QUEUE, size=1).items == [Item(3)], "while it is in hand, others go on"
+
+    enqueue(QUEUE, [4], wait=-5)
+    Work.objects.filter(token=dead.token).update(due_at=datetime.now(UTC))
+
+    assert heads([QUEUE])[QUEUE].id == Work.objects.get(token=dead.token).pk
+    assert Claim.take(QUEUE, size=1).items == dead.items[:1], "it has waited longest"
 
 
 def test_a_parcel_larger_than_the_size_is_cut_and_its_rest_keeps_its_place():
@@ -76,14 +90,14 @@ def test_a_settled_claim_is_gone_and_an_abandoned_one_comes_back():
     enqueue(QUEUE, [3])
     abandoned = Claim.take(QUEUE, size=9)
     assert Claim.take(QUEUE, size=9) is None
-    make_due()
+    fall_due()
     assert Claim.take(QUEUE, size=9).items == abandoned.items
 
 
 def test_who_comes_too_late_changes_nothing():
     enqueue(QUEUE, [1])
     late = Claim.take(QUEUE, size=9)
-    make_due()
+    fall_due()
     current = Claim.take(QUEUE, size=9)
 
     with pytest.raises(LeaseLost), late.settling():
@@ -118,12 +132,12 @@ def test_what_the_service_did_not_answer_is_asked_again_and_in_halves_at_last():
 
     assert Claim.take(QUEUE, size=9) is None, "not at once"
     for _ in range(UNKNOWNS_TO_HALVE):
-        make_due()
+        fall_due()
         claim = Claim.take(QUEUE, size=9)
         assert len(claim.items) == 3, "whole: the service may be ill"
         with claim.settling():
             claim.again(claim.items)
-    make_due()
+    fall_due()
 
     assert [len(Claim.take(QUEUE, size=9).items) for _ in range(2)] == [1, 2], "and each half alone"
 
@@ -199,7 +213,7 @@ def test_a_record_that_kills_its_workers_is_found():
         settle(claim)
 
     for _ in range(100):
-        make_due()
+        fall_due()
         try:
             if not work_off(QUEUE, size=200, service=None, act=act, set_aside=told.extend):
                 break
@@ -298,7 +312,7 @@ def test_what_stays_unknown_is_asked_for_each_minute_however_often_it_was(times,
     enqueue(QUEUE, [1], unknowns=times)
 
     for _ in range(2):
-        make_due()
+        fall_due()
         back(Claim.take(QUEUE, size=9))
 
     with connection.cursor() as cursor:

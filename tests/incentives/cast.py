@@ -11,7 +11,6 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from foundation import webhooks
-from foundation.models import Work
 from incentives import batching, checking, linking, obligations, sending, tasks, terms
 from incentives.models import Account, Batch, Obligation, Payout, number
 from incentives.payers import queue
@@ -19,6 +18,7 @@ from incentives.payout import MockPayer, Order, Outcome, Payer, Query, Verdict
 from partners import inbox, keys
 from partners.models import Secret
 from registrations.models import Registrant
+from tests.clock import fall_due
 from tests.trainings import cast as trainings
 from tests.trainings.cast import COMPLETES
 
@@ -123,7 +123,7 @@ def registrant(id: int) -> Registrant:
 
 def make_due(waiting: str = queue(PAYER)) -> None:
     """What waits in this queue waits no longer."""
-    Work.objects.filter(queue=waiting).update(due_at="2020-01-01T00:00:00Z")
+    fall_due(queue=waiting)
 
 
 def grown_old() -> datetime:

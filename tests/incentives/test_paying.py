@@ -35,7 +35,7 @@ from incentives.terms import ITEMS
 from registrations import funnel
 from registrations.regions import WIB
 from registrations.stages import DropOff, Stage
-from tests.clock import pass_time
+from tests.clock import fall_due, pass_time
 from tests.conftest import Mailbox
 from tests.incentives.cast import (
     DAY,
@@ -328,6 +328,8 @@ def test_a_hundred_thousand_go_into_one_batch_whatever_is_asked_and_the_next_one
             """,
             {"at": LATER},
         )
+        # A vacuum that comes now would take tables for empty whose rows are all of this transaction, and plans would be made for that.
+        cursor.execute("ANALYZE incentives_account, incentives_obligation")
 
     first = batching.propose("bni", by=clerk("maker"), at=LATER, limit=most + 1)
 
@@ -454,7 +456,7 @@ def test_an_account_number_that_was_swapped_is_not_paid_into():
             [second, first],
         )
     for _ in range(20):
-        Work.objects.update(due_at="2020-01-01T00:00:00Z")
+        fall_due()
         send(bank)
 
     assert [order.reference for order in bank.credited.values()] == [payout(second).reference]

@@ -196,7 +196,7 @@ def test_a_poisonous_message_is_set_aside_and_the_others_are_applied(client, sec
     for _ in range(10):
         inbox.apply_batch(size=10)
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE foundation_work SET due_at = clock_timestamp()")
+            cursor.execute("UPDATE foundation_work SET since = clock_timestamp(), due_at = clock_timestamp()")
 
     assert dict(Message.objects.values_list("kind", "state")) == {
         "test.poison": Message.State.FAILED,

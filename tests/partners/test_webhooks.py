@@ -12,6 +12,7 @@ from foundation import work
 from partners import delivery, keys, webhooks
 from partners.models import Address, Attempt, Event, Partner, Secret
 from partners.outside import Undeliverable
+from tests.clock import pass_time
 from tests.partners.cast import api, make_partner
 from tests.partners.test_outside import OK, listening
 
@@ -53,8 +54,7 @@ def send(post):
 
 def later(seconds=0, *, events_older_by=timedelta()):
     """Some time has passed, for the database."""
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE foundation_work SET due_at = due_at - %s * interval '1 s'", [seconds])
+    pass_time(seconds)
     Address.objects.update(quiet_until=F("quiet_until") - timedelta(seconds=seconds))
     Event.objects.update(since=F("since") - events_older_by)
 

@@ -1,7 +1,7 @@
 """The simulated programme ends on the exact figures, however often it is stopped on the way."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 
 import pytest
@@ -16,6 +16,7 @@ from registrations import funnel
 from registrations.funnel import WIB, View
 from registrations.models import Registrant, Wave
 from registrations.stages import Stage
+from tests.clock import fall_due
 from tests.people import make_registrants
 from waves import decrees
 from waves.models import Application, Change, Decree, Draw
@@ -156,7 +157,7 @@ def test_who_is_stopped_goes_on_to_the_same_figures():
             raise Stopped
 
     for _ in range(400):
-        Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        fall_due()
         simulation = drive.begin(plans, scale=programme.Fraction(900, programme.REGISTERED), seed=3, batch=50)
         try:
             for _ in simulation.work(batch=50, pipeline=True):
@@ -187,8 +188,8 @@ def test_texts_that_are_read_once_more_after_a_crash_ask_for_no_code_without_nee
         with connection.cursor() as cursor:
             cursor.execute(
                 """
-                INSERT INTO foundation_work (queue, subjects, notes, due_at)
-                SELECT queue, subjects, notes, due_at FROM foundation_work
+                INSERT INTO foundation_work (queue, subjects, notes, since, due_at)
+                SELECT queue, subjects, notes, since, due_at FROM foundation_work
                 WHERE queue = 'handset' AND unknowns = 0 AND id <> ALL (%s) RETURNING id
                 """,
                 [list(doubled)],

@@ -31,6 +31,7 @@ from registrations import funnel
 from registrations.funnel import WIB, View
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.incentives.cast import make_payable
 from tests.waves.cast import at_the_same_time
 from trainings import accounts
@@ -212,7 +213,7 @@ def test_who_is_stopped_again_and_again_ends_on_the_same_figures():
 
     for _ in range(200):
         # What was in hand comes back when its lease ends.
-        Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        fall_due()
         try:
             go_on()
             break

@@ -6,10 +6,10 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from foundation.models import Work
 from registrations import funnel
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.trainings.cast import BUYS, END, certificate, make_recipients, make_training, order
 from trainings import accounts, cancelling, completing, gates, purchasing, redeeming, returning, reviewing, terms
 from trainings.completing import Completion
@@ -73,7 +73,7 @@ class Buying(RuleBasedStateMachine):
     def wait(self, time):
         self.now += time
         # What waits to be asked again is due.
-        Work.objects.update(due_at="2020-01-01T00:00:00Z")
+        fall_due()
 
     @rule(wishes=st.lists(wish, min_size=1, max_size=4))
     def buy(self, wishes):

@@ -14,6 +14,7 @@ from foundation.work import enqueue
 from registrations import letters
 from registrations.models import Registrant, Wave
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.people import make_registrants
 from verification import links, phone
 from verification.models import OneTimeCode
@@ -83,7 +84,7 @@ def test_poisoned_letters_are_all_kept():
             raise ValueError
 
     for _ in range(60):
-        Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        fall_due()
         if not send_messages(email=Poisoned(), size=9):
             break
 

@@ -15,6 +15,7 @@ from foundation.work import enqueue, outstanding
 from registrations import funnel, intake
 from registrations.models import EmailOwner, NikOwner, PhoneOwner, Registrant
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.people import START, make_person, make_registrant, make_registrants, make_sign_up
 from verification import codes, identity, links, phone
 from verification.dukcapil import MockDukcapil, Verdict
@@ -46,7 +47,7 @@ def open_links(tokens):
 
 
 def make_due():
-    Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+    fall_due()
 
 
 class Scripted:

@@ -25,6 +25,7 @@ from prakerja.mockservices import ReceiptFaults, serving
 from registrations.models import Registrant
 from registrations.session import SESSION_KEY
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.people import make_registrant, make_registrants
 from tests.processes import wait_until
 from verification import codes, delivery, phone, receipts
@@ -73,7 +74,7 @@ def sms(providers):
 
 
 def send(sms):
-    Work.objects.update(due_at=F("enqueued_at"))
+    fall_due()
     return phone.send_batch(sms=sms, size=1000)
 
 

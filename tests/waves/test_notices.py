@@ -1,14 +1,13 @@
 """What many are told: each once, by mail and by SMS, in claimed batches."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from foundation import email, sms
-from foundation.models import ServiceState, Work
+from foundation.models import ServiceState
 from foundation.services import Unavailable
 from registrations.models import Registrant
 from registrations.stages import DropOff, Stage
+from tests.clock import fall_due
 from tests.plans import rows_read
 from tests.waves.cast import (
     TOLD,
@@ -38,7 +37,7 @@ def postbox():
 
 
 def make_due():
-    Work.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+    fall_due()
 
 
 def recipients():
