@@ -5,7 +5,7 @@ import os
 import re
 import resource
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -13,18 +13,22 @@ import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils.timezone import localdate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation import csvfile
 from foundation.work import outstanding
 from registrations import bulk, funnel, rows
+from registrations.inputs import InputError, clean_birth_date
 from registrations.intake import SignUp
 from registrations.models import Education, Employment, PersonalData, Registrant, Sex, Wave
+from registrations.nik import FEMALE, MALE, contradictions, parse_nik
 from registrations.person import Person
 from registrations.regions import Province
 from tests.people import make_person, make_registrant
 from tests.processes import output_of, running, wait_until
+from verification.synthetic import make_nik
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -368,6 +372,30 @@ def test_whatever_stands_in_a_row_it_is_a_sign_up_or_told_why(fields):
         case faults:
             assert faults
             assert all(field in ("", *COLUMNS) and reason for field, reason in faults)
+
+
+@given(
+    st.dates(date(1895, 1, 1), date(2025, 1, 1)),
+    st.sampled_from([-36525, -1, 0, 0, 0, 0, 1, 36525]),
+    st.sampled_from(["", "perempuan", "laki-laki"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_row_is_wrong_where_the_rules_say_so_and_nowhere_else(born, days, sex, woman, same):
+    """Of most rows a few looks take the rules' place."""
+    said = born + timedelta(days)
+    nik = parse_nik(make_nik(3273, 1, born, FEMALE if woman else MALE))
+    changes = {"nik": nik.text, "birth_date": said.isoformat(), "sex": sex} | ({"kk": nik.text} if same else {})
+    doubts = contradictions(nik, said, {"perempuan": FEMALE, "laki-laki": MALE}.get(sex))
+    try:
+        clean_birth_date(said, localdate(AT))
+        wrong = same or any(doubt.blocking for doubt in doubts)
+    except InputError:
+        wrong = True
+
+    outcome = read_one(list(row(**changes).values()))
+
+    assert isinstance(outcome, SignUp) == (not wrong)
 
 
 # Files that cannot be taken
