@@ -36,8 +36,8 @@ OUTAGE_SECONDS = 10.0
 SMS_OUTAGE_SECONDS = 30.0
 #: A run that does not come to its end.
 LONGEST = 3600.0
-#: Seconds after which work should be in other hands when its worker is gone: of 99 in 100, and of all.
-GIVEN_BACK, LONGEST_GIVEN_BACK = 60.0, 90.0
+#: Seconds after which all work is in other hands when its worker is gone.
+GIVEN_BACK = 60.0
 
 #: Kills for 5,000 people and for 100,000; in between, in proportion.
 KILLS = {"worker": (20, 200), "broker": (4, 20), "database": (2, 12), "beat": (1, 5)}
@@ -387,8 +387,7 @@ def _judge(
         "less is known of an SMS than its receipts told": lower,
         "a forged receipt was believed": untrue,
         "work waited for more than a minute": max(watch.waits.values()) > GIVEN_BACK,
-        "what somebody had left was taken up too late": retaken["p99_s"] > GIVEN_BACK
-        or retaken["longest_s"] > LONGEST_GIVEN_BACK,
+        "what somebody had left was taken up too late": retaken["longest_s"] > GIVEN_BACK,
         "fewer recounts than promised": watch.events and watch.recounts < RECOUNTS,
     }
     return {
