@@ -9,5 +9,5 @@ class FoundationConfig(AppConfig):
     def ready(self) -> None:
         from foundation import checks
 
-        register(checks.services_are_real)
-        register(checks.keys_are_real)
+        register(checks.services_are_real, checks.PRODUCTION)
+        register(checks.keys_are_real, checks.PRODUCTION)

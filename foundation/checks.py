@@ -14,6 +14,9 @@ from django.utils.module_loading import import_string
 
 from foundation import webhooks
 
+#: The tag of what production asks for, for commands that run no other checks.
+PRODUCTION = "production"
+
 KEY_BYTES = 32
 #: A key with fewer different characters or bytes than this was typed, not drawn.
 FEWEST_DIFFERENT = 10

@@ -1,19 +1,13 @@
 """A parcel keeps its place in the queue while it is in somebody's hand."""
 
-from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 from django.db.models.functions import Now
 
-from foundation.indexing import AddIndexBeside
-
 
 class Migration(migrations.Migration):
-    atomic = False
     dependencies = [("foundation", "0003_notes_in_one")]
 
     operations = [
         migrations.AddField("work", "since", models.DateTimeField(db_default=Now())),
         migrations.RunSQL("UPDATE foundation_work SET since = due_at", migrations.RunSQL.noop),
-        AddIndexBeside("work", models.Index(fields=["queue", "since"], name="work_queue")),
-        RemoveIndexConcurrently("work", "work_due"),
     ]

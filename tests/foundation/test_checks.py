@@ -5,6 +5,8 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from pytest_django.fixtures import Settings
 
 from foundation.checks import keys_are_real, services_are_real
@@ -41,6 +43,16 @@ def ids() -> list[str]:
 
 def test_a_production_that_is_in_order_starts():
     assert ids() == []
+
+
+def test_a_file_is_taken_in_under_real_keys_only(settings: Settings):
+    """The command asks for this alone, not for what the pages ask for."""
+    call_command("intake", "--template", skip_checks=False)
+
+    settings.DIGEST_KEY = "changeme"
+
+    with pytest.raises(SystemCheckError, match="DIGEST_KEY"):
+        call_command("intake", "--template", skip_checks=False)
 
 
 def test_a_demo_starts_with_anything(settings: Settings):

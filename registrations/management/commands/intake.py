@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from foundation import csvfile
+from foundation.checks import PRODUCTION
 from foundation.processes import in_order
 from registrations import bulk, rows
 
@@ -41,8 +42,8 @@ class Command(BaseCommand):
         "Register the people of a CSV file, as a ministry or a labour office hands it in; docs/intake.md describes it. "
         "Safe to run again. Exits with 0 when every row is right, 1 when some are wrong, 2 when the file is not taken."
     )
-    #: Looking at all pages first would take as long as 30,000 people do.
-    requires_system_checks = ()
+    #: Looking at all pages, too, would take as long as 30,000 people do.
+    requires_system_checks = (PRODUCTION,)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
